@@ -20,7 +20,8 @@ from audiomem_sql.shards.manifest_bytes import MAX_RAW_BYTES, pack_manifest, unp
 from audiomem_sql.shards.version_bytes import CHUNK, Pin, ShardedVersion, pack_chunk
 from audiomem_sql.shards.zones import ShardZones, zone_columns
 from audiomem_sql.storage.segment import Version
-from audiomem_sql.table.resharding import MOST_ROWS, balanced
+from audiomem_sql.table.bucket_plans import balanced
+from audiomem_sql.table.resharding import MOST_ROWS
 from benchmarks.scale_measured import Measured
 
 Array = np.ndarray[Any, Any]

@@ -23,7 +23,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-import audiomem_sql.spark
 from audiomem_sql.table.table import Table
 from benchmarks.__main__ import repeated, rows_of
 
@@ -46,12 +45,14 @@ def session(folder: str) -> SparkSession:
     """A session of two cores."""
     from pyspark.sql import SparkSession
 
+    from audiomem_sql.spark import register
+
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local[2,3]").config("spark.ui.enabled", "false")
     builder = builder.config("spark.driver.memory", "1g").config("spark.local.dir", folder)
     spark = builder.config("spark.sql.shuffle.partitions", "4").getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
-    audiomem_sql.spark.register(spark)
+    register(spark)
     return spark
 
 
@@ -64,16 +65,18 @@ def seconds(work: Callable[[], object]) -> float:
 
 def writes(frame: DataFrame, folder: str, run: int, level: int) -> dict[str, Callable[[], Any]]:
     """The ways to write ``frame``."""
+    from audiomem_sql.spark import by_shard
+
     options = {"definitions": DEFINITIONS, "shards": SHARDS, "compression_level": level}
 
     def ours(rows: DataFrame, path: str) -> None:
         rows.write.format("audiomem").mode("append").options(**options).save(path)
 
-    by_shard = f"{folder}/by-shard-{run}.shards"
+    target = f"{folder}/by-shard-{run}.shards"
     return {
         "Parquet": lambda: frame.write.mode("overwrite").parquet(f"{folder}/out.parquet"),
         "audiomem": lambda: ours(frame, f"{folder}/plain-{run}.shards"),
-        "audiomem by shard": lambda: ours(audiomem_sql.spark.by_shard(frame, by_shard, **options), by_shard),
+        "audiomem by shard": lambda: ours(by_shard(frame, target, **options), target),
     }
 
 
@@ -94,6 +97,8 @@ def read(spark: SparkSession, folder: str, name: str, *, ours: bool) -> list[Any
 
 def searches(spark: SparkSession, folder: str, rows: int, queries: int) -> dict[str, float]:
     """Queries a second, asked at once and one after the other."""
+    from audiomem_sql.spark import search
+
     width, random = 64, np.random.default_rng(7)
     vectors = random.normal(size=(rows, width)).astype(np.float32)
     path = f"{folder}/vectors.shards"
@@ -105,7 +110,7 @@ def searches(spark: SparkSession, folder: str, rows: int, queries: int) -> dict[
     asked = pa.table({"n": np.arange(queries), "query": list(vectors[:queries])})
     pq.write_table(asked, f"{folder}/asked.parquet")
     frame = spark.read.parquet(f"{folder}/asked.parquet").repartition(2)
-    spent = seconds(lambda: audiomem_sql.spark.search(frame, path, 10, columns=["id"]).count())
+    spent = seconds(lambda: search(frame, path, 10, columns=["id"]).count())
     return {"one after the other": 50 / alone, "at once": queries / spent}
 
 

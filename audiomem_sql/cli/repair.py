@@ -57,7 +57,7 @@ def _heal(file: str, replicas: list[str], json: bool, output_file: str | None) -
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.errors import OptionError
-    from audiomem_sql.upkeep.heal import heal
+    from audiomem_sql.upkeep.healing import heal
     from audiomem_sql.versions import copy_places
 
     if output_file is not None:

@@ -46,35 +46,38 @@ class WriterLock:
         with _GUARD:
             _LOCKS.add(self)
 
-    def acquire(self, timeout: float) -> None:
-        """Become the writer, after those who wait already. BusyError after ``timeout`` seconds."""
+    def acquire(self, timeout: float, told: float | None = None) -> None:
+        """Become the writer, after those who wait already. BusyError after ``timeout`` seconds.
+
+        told: the seconds that the error names, with those that were waited for something else before.
+        """
         if self._queue.exists() or not self._try():
-            self._wait(time.monotonic() + timeout, timeout)
+            self._wait(time.monotonic() + timeout, timeout if told is None else told)
         self.held = True
 
-    def _wait(self, deadline: float, timeout: float) -> None:
+    def _wait(self, deadline: float, told: float) -> None:
         place = self._queue.enter()
         try:
             while not ((is_first := place.is_first()) and self._try()):
                 check_interrupt()
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise self._busy(timeout)
+                    raise self._busy(told)
                 time.sleep(min(left, _FIRST_INTERVAL if is_first else _INTERVAL))
         finally:
             place.leave()
 
-    def _busy(self, timeout: float) -> BusyError:
+    def _busy(self, told: float) -> BusyError:
         with _GUARD:
             own = [lock for lock in _LOCKS if lock.held and lock._process == os.getpid()]
         if any(lock is not self and lock.base == self.base for lock in own):
             return BusyError(
-                f"another connection or table object of this process is writing, for {timeout:.3g} s by now",
+                f"another connection or table object of this process is writing, for {told:.3g} s by now",
                 file=self.base,
                 remedy="End its transaction first: commit it, roll it back, or close it.",
             )
         return BusyError(
-            f"another process is writing, for {timeout:.3g} s by now",
+            f"another process is writing, for {told:.3g} s by now",
             file=self.base,
             remedy="Try again later, or raise the busy timeout.",
         )

@@ -91,7 +91,7 @@ def weighted(table: Sequence[int], weights: Sequence[float]) -> Buckets:
     left: list[int] = []
     for bucket, shard in enumerate(table):
         (kept[shard] if shard < shards else left).append(bucket)
-    quotas = _quotas(weights, [len(buckets) for buckets in kept])
+    quotas = _quotas(len(table), weights, [len(buckets) for buckets in kept])
     for shard, buckets in enumerate(kept):
         left += buckets[quotas[shard] :]
         del buckets[quotas[shard] :]
@@ -107,13 +107,13 @@ def weighted(table: Sequence[int], weights: Sequence[float]) -> Buckets:
     return tuple(target)
 
 
-def _quotas(weights: Sequence[float], counts: Sequence[int]) -> list[int]:
-    """How many buckets each shard gets, by the largest remainders; of equal ones, who has the most now."""
+def _quotas(buckets: int, weights: Sequence[float], counts: Sequence[int]) -> list[int]:
+    """How many of ``buckets`` each shard gets, by the largest remainders; of equal ones, who has most now."""
     total = math.fsum(weights)
-    shares = [BUCKETS * weight / total for weight in weights]
+    shares = [buckets * weight / total for weight in weights]
     quotas = [math.floor(share) for share in shares]
     order = sorted(range(len(weights)), key=lambda shard: (quotas[shard] - shares[shard], -counts[shard]))
-    for shard in order[: BUCKETS - sum(quotas)]:
+    for shard in order[: buckets - sum(quotas)]:
         quotas[shard] += 1
     return quotas
 

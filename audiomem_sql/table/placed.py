@@ -51,7 +51,7 @@ class Placed:
                 file=self._opened.path,
                 remedy="Name them: audiomem_sql.open(path, replicas=[…]).",
             )
-        from audiomem_sql.upkeep.heal import heal
+        from audiomem_sql.upkeep.healing import heal
 
         healed = heal(places, progress)
         if any(each.changed for each in healed) and not self._opened.fixed:

@@ -165,7 +165,7 @@ class Session:
         """Take the writer's lock, load the newest snapshot, and see to it that it can be built upon."""
         opened, files = self.opened, self.opened.files
         files.check_writable()
-        self.lock.acquire(timeout)
+        self.lock.acquire(timeout, timeout and self.busy_timeout)
         files.check_one_name()
         known = opened.snapshot
         with self._refreshing:

@@ -111,7 +111,7 @@ class ShardedSession(Session):
         """Take the writer's lock, and load the newest version."""
         opened, files = self.opened, self.opened.files
         files.check_writable()
-        self.lock.acquire(timeout)
+        self.lock.acquire(timeout, timeout and self.busy_timeout)
         files.check_one_name()
         known = self.snapshot
         with self._refreshing:

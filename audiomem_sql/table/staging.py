@@ -9,6 +9,7 @@ import time
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.urls import is_url
+from audiomem_sql.versions import TableFiles
 
 #: Seconds after which a folder of staged rows that nobody writes to belongs to nobody.
 ABANDONED_SECONDS = 24 * 3600
@@ -37,6 +38,12 @@ def remove_staged(path: str, seconds: float = 0) -> int:
                 removed += 1
         os.rmdir(parent)
     return removed
+
+
+def remove_abandoned(files: TableFiles) -> None:
+    """Remove what writers that died a day ago staged beside a table; none do beside one in a store."""
+    if not files.is_remote:
+        remove_staged(files.address, ABANDONED_SECONDS)
 
 
 def _newest(folder: str) -> float:

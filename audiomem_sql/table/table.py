@@ -24,14 +24,9 @@ from audiomem_sql.table.creation import create_file, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.sessions import session_of
-from audiomem_sql.table.sharded_creation import (
-    create_folder,
-    create_salvaged,
-    remove_new,
-    takes_shards,
-)
+from audiomem_sql.table.sharded_creation import create_folder, create_salvaged, remove_new, takes_shards
 from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
-from audiomem_sql.table.staging import ABANDONED_SECONDS, remove_staged
+from audiomem_sql.table.staging import remove_abandoned
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair
@@ -341,8 +336,7 @@ class Table(TableReader, Copying):
         with InFile(self.path):
             kept = Retention.parse(retain) if isinstance(retain, str) else retain or Retention()
         oldest = self._upkeep.vacuum(kept, level, protection, layout, progress)
-        if not self.files.is_remote:
-            remove_staged(self.files.address, ABANDONED_SECONDS)
+        remove_abandoned(self.files)
         return oldest
 
     def transcode(self, changes: Mapping[str, Any], *, progress: Progress | None = None) -> None:

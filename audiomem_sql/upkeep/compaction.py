@@ -132,11 +132,11 @@ def _is_merged_with_log(
 
 
 def small_deltas(
-    snapshot: Snapshot, unreadable: Set[bytes] = frozenset(), least: int = SMALL_DELTAS
+    snapshot: Snapshot, unreadable: Set[bytes] = frozenset(), least: int | None = None
 ) -> list[ReadableSegment]:
     """The newest deltas that are small, oldest first; none until there are ``least`` of them to be merged.
 
-    unreadable: ids of segments that are left alone.
+    unreadable: ids of segments that are left alone. least: by default ``SMALL_DELTAS``.
     """
     deltas: list[ReadableSegment] = []
     base = _in_base(snapshot)
@@ -149,7 +149,7 @@ def small_deltas(
         if not _has_model(segment, snapshot):
             break
         deltas.append(segment)
-    return deltas[::-1] if len(deltas) >= least else []
+    return deltas[::-1] if len(deltas) >= (SMALL_DELTAS if least is None else least) else []
 
 
 def _merged_with_log(snapshot: Snapshot, options: TableOptions) -> list[ReadableSegment]:

@@ -1,4 +1,4 @@
-"""Makes damaged copies of a table's file whole, from copies in other places."""
+"""Makes damaged copies of one file whole, from copies in other places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.machine.writer_lock import WriterLock
-from audiomem_sql.storage.segment import NumberedElsewhereError, open_table_file
+from audiomem_sql.storage.segment import open_table_file
 from audiomem_sql.upkeep.repair import repaired
 from audiomem_sql.upkeep.verify import Problem, problems
 from audiomem_sql.versions import (
@@ -75,30 +75,16 @@ def copy_problems(copy: Copy, progress: Progress | None = None) -> Iterator[Prob
         snapshot.close()
 
 
-def heal(places: Sequence[str], progress: Progress | None = None) -> list[Healed]:
-    """Write every damaged copy in ``places`` anew, as a whole; what was done, a place each.
-
-    What is written is a copy without a fault, or, if there is none, the file as it was made, out of all
-    copies and their parity. It is verified before anything is written. A place where nothing is, or nobody
-    answers, is told, and not filled; but objects of a table with a manifest are put where they are missing.
-    StorageError if the places are no copies of one file, DamagedFileError if all together are not whole; then
-    nothing is written. progress: called with places done and in all.
-    """
-    for place in places:
-        check_alone(place)
-    try:
-        copies = open_copies(places)
-    except NumberedElsewhereError:
-        from audiomem_sql.upkeep.heal_stored import heal_stored
-
-        return heal_stored(places, progress)
-    return heal_copies(copies, progress)
-
-
 def heal_copies(
     copies: Sequence[Copy], progress: Progress | None = None, fill: Callable[[str, str], None] | None = None
 ) -> list[Healed]:
-    """The same with copies that are open, which are closed. fill: puts a file where there is no object."""
+    """Write every damaged copy of a file anew, as a whole; what was done, a copy each. They are closed.
+
+    What is written is a copy without a fault, or, if there is none, the file as it was made, out of all
+    copies and their parity. It is verified before anything is written. StorageError if they are no copies of
+    one file, DamagedFileError if all together are not whole; then nothing is written. fill: puts a file where
+    there is no object, which otherwise is only told. progress: called with copies done and in all.
+    """
     try:
         check_same(copies)
         leader(copies)
@@ -125,7 +111,8 @@ def heal_copies(
 def whole_copy(places: Sequence[str], snapshot: Snapshot, target: str) -> str:
     """Write what the copies in ``places`` have together beside ``target``, durably; the name of the file.
 
-    snapshot: what they must hold. Raises as :func:`heal`, and StorageError if they hold another state by now.
+    snapshot: what they must hold. Raises as :func:`heal_copies`, and StorageError if they hold another state
+    by now.
     """
     copies = open_copies(places)
     name = ""

@@ -15,13 +15,12 @@ from audiomem_sql.errors import DamagedFileError, InFile, NotAudioMemoryError, S
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.upkeep.heal import Healed, copy_problems, heal_copies
-from audiomem_sql.versions import as_numbered, open_copies, stored_tables
+from audiomem_sql.versions import StoredTable, as_numbered, open_copies, stored_tables
 
 if TYPE_CHECKING:
     from audiomem_sql.bytes import ByteSource
     from audiomem_sql.remote.commits import Manifest
     from audiomem_sql.remote.commits.store import Stored
-    from audiomem_sql.versions.stored_table import StoredTable
 
 #: Bytes that go up at once.
 _PART_BYTES = 8 << 20
@@ -53,7 +52,7 @@ class _Place:
 
 
 def heal_stored(places: Sequence[str], progress: Progress | None = None) -> list[Healed]:
-    """What :func:`audiomem_sql.upkeep.heal.heal` does, for a table with a manifest.
+    """What :func:`audiomem_sql.upkeep.healing.heal` does, for a table with a manifest.
 
     The error of the first place's manifest if that cannot be read: which version is the newest must be known.
     StorageError if another place has another table, or a later state. progress: objects done and in all.

@@ -3,7 +3,7 @@
 Other rooms import from here only.
 
 - ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, with ``Tiers`` of a cache in front
-  of a URL; ``only_read`` is the error of who would write to one.
+  of a URL; ``RemoteTableFiles`` are those of a URL; ``only_read`` is the error of who would write to one.
   ``AlreadyThereError`` is that of who would make a table where something is.
 - ``open_copies`` opens a ``Copy`` in each of several places, which ``copy_places`` names; ``check_same``
   refuses what is none, ``leader`` is the first that can be read, ``snapshot_of`` what one holds alone;

@@ -402,7 +402,7 @@ def test_an_answer_that_does_not_come(copies: Copies, proxy: FaultyProxy, answer
 def test_an_object_that_is_replaced_while_it_is_healed(
     copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from audiomem_sql.upkeep import heal
+    from audiomem_sql.upkeep import heal, healing
 
     copies.put("s3", copies.damaged(0.4, 0.5))
     copies.put("path", copies.damaged(0.5, 0.6))
@@ -415,7 +415,7 @@ def test_an_object_that_is_replaced_while_it_is_healed(
         copies.put("path", copies.damaged(0.1, 0.2))
 
     monkeypatch.setattr(heal, "_make_image", meanwhile)
-    done = heal.heal([copies.s3, str(copies.path), copies.memory])
+    done = healing.heal([copies.s3, str(copies.path), copies.memory])
     assert [each.changed for each in done] == [False, False, False]
     assert copies.get("s3") == b"somebody else's"
     assert "replaced" in done[1].fault

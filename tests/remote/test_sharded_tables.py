@@ -254,11 +254,15 @@ def test_copies(store: S3Store, proxy: FaultyProxy, tmp_path: Path, monkeypatch:
         am.open(url).backup(down)
     with pytest.raises(UnsupportedError, match="is not copied to an object"):
         am.open(folder).backup(f"s3://{BUCKET}/sharded/copies/kb.flac")
-    with pytest.raises(UnsupportedError, match="is copied as it is now"):
+    with pytest.raises(StorageError, match="has version 6, which this copy of the table does not have"):
         am.open(down).backup(url, version=3)
     assert objects(store, key) == newest
     assert am.open(url).backup(f"s3://{BUCKET}/sharded/copies/again.shards") == 6
     assert contents(am.open(f"s3://{BUCKET}/sharded/copies/again.shards")) == contents(am.open(url))
+    assert am.open(down).backup(f"s3://{BUCKET}/sharded/copies/early.shards", version=3) == 3
+    assert contents(am.open(f"s3://{BUCKET}/sharded/copies/early.shards")) == contents(
+        am.open(url, version=3)
+    )
 
 
 def test_a_reader_of_removed_shards(store: S3Store, proxy: FaultyProxy, tmp_path: Path) -> None:

@@ -485,7 +485,6 @@ def test_what_is_refused(url: str, tmp_path: Path) -> None:
             lambda: table.stream(tmp_path / "stream"),
             table.repair,
             lambda: am.drop(url),
-            lambda: table.backup(tmp_path / "old.shards", version=1),
         ]
         for each in refused:
             with pytest.raises(UnsupportedError) as raised:
@@ -493,6 +492,9 @@ def test_what_is_refused(url: str, tmp_path: Path) -> None:
             assert raised.value.remedy
         assert head_of(table).seq == seq
         assert not list(tmp_path.iterdir())
+        table.append(rows(3, 5))
+        assert table.backup(tmp_path / "old.shards", version=2) == 2
+        assert len(am.open(tmp_path / "old.shards")) == 3
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -260,6 +260,7 @@ class ColumnBlocks:
             f"block {number} is lost: {reason}",
             file=self._stream.path,
             place=f"column {name_of_column(self._schema, column)}",
+            remedy=REMEDY,
         )
 
     def _decoded(

@@ -394,7 +394,7 @@ def test_a_page_that_is_collected_while_a_manifest_is_read(store: Network) -> No
         one.make(commit(one))
     collect(one)
     reader = ManifestReader(store, KEY)
-    assert reader._parsed(stale).manifest.version == 33
+    assert reader.parsed(stale).manifest.version == 33
 
 
 def test_a_table_is_created_once(store: Network) -> None:
