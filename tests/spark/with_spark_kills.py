@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
+import contextlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -79,12 +79,24 @@ def _killed(command: list[str], when: Callable[[], bool]) -> bool:
             time.sleep(0.002)
         return process.returncode is None
     finally:
-        for _ in range(2):
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                break
+        for each in _started(process.pid):  # Spark's workers have a group of their own, and would go on
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
         process.wait()
+
+
+def _started(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, which stand still."""
+    found: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        left = [psutil.Process(pid)]
+        while left:
+            each = left.pop()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.suspend()
+                found.append(each)
+                left += each.children()
+    return found
 
 
 @pytest.mark.parametrize("phase", ["tasks", "commit"])
