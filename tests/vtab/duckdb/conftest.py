@@ -33,3 +33,17 @@ HAS_SECOND_INTERFACE = duckdb.__version__ in ("2.0.0", "2.0.1")
 collect_ignore = [] if HAS_COPY else ["test_copy.py", "test_copy_over_a_table.py", "test_hive.py"]
 if not HAS_SECOND_INTERFACE:
     collect_ignore.append("test_second_interface.py")
+
+#: Of test_hive.py: DuckDB before 2.0 takes some values of folders for other types, reads no row of a column
+#: that is a folder's key, too, and does not say through its stable interface what a query asks of files.
+_OF_2 = ("test_types_of_values", "test_files_without_such_rows_are_not_read", "read('over',")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what only DuckDB 2 can judge."""
+    if not HAS_SECOND_INTERFACE:
+        items[:] = [
+            item
+            for item in items
+            if item.path.name != "test_hive.py" or not any(name in item.name for name in _OF_2)
+        ]
