@@ -23,7 +23,6 @@ from audiomem_sql.table.shard_writer import ShardChange
 from audiomem_sql.table.split_commit import SplitCommit, shifted
 from audiomem_sql.table.stored_session import StoredSession
 from audiomem_sql.table.stored_sharded_upkeep import StoredShardsUpkeep
-from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.versions import StoredSnapshot, unpack_sources
 from audiomem_sql.writing.appending import as_batches, check_rows, number_rows
 from audiomem_sql.writing.commit import Commit, StoredCommit, now
@@ -210,22 +209,3 @@ class StoredShardedSession(StoredSession):
         done = self.empty_log()
         self.upkeep.merge_small(len(self.snapshot.head.shards))
         return done
-
-    def merge(self) -> None:
-        """Make one segment of all but the first, and of the records, of each shard."""
-        self.upkeep.merge_from(1)
-
-    def rewrite(
-        self,
-        options: TableOptions,
-        retain: Retention,
-        level: int | None,
-        progress: Progress | None,
-        *,
-        heard: bool = True,
-    ) -> int:
-        """Make one segment of each shard, and remove what nobody can read any more."""
-        oldest = retain.oldest(self.snapshot, now())
-        self.upkeep.rewrite(options, oldest, level, progress)
-        self.opened.options = options
-        return oldest
