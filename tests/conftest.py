@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ settings.load_profile("audiomem")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _keep_bytecode()
     if (
         signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     ):  # as in the background of a shell: children would ignore it, too
@@ -36,6 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             name = item.parent.name
         if name in slow:
             item.add_marker(pytest.mark.slow)
+
+
+def _keep_bytecode() -> None:
+    """Where the environment forbids it, each program that a test starts would compile the package anew."""
+    if sys.dont_write_bytecode:
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(Path(__file__).parent.parent / ".pytest_cache" / "bytecode")
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 
 def _build_extension() -> None:

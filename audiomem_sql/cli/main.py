@@ -9,11 +9,12 @@ Typer is imported here, everything heavier inside the verbs: help must come at o
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -58,48 +59,40 @@ WRONG_USAGE = 2
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 
-app = typer.Typer(
-    name="audiomem",
-    help="Tables kept in FLAC audio files: make them, fill them, query them, check them.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # rich's help costs as much time as everything else together
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for verb in (
-    create.create,
-    ingest.ingest,
-    sql.sql,
-    shell.shell,
-    info.info,
-    snapshots.snapshots,
-    changes.changes,
-    tag.tag,
-    restore.restore,
-    vacuum.vacuum,
-    reshard.reshard,
-    backup.backup,
-    stream.stream,
-    tier.tier,
-    alter.alter,
-    drop.drop,
-    dump.dump,
-    verify.verify,
-    transcode.transcode,
-    spectrogram.spectrogram,
-    play.play,
-    reembed.reembed,
-    repair.repair,
-    salvage.salvage,
-    scrub.scrub,
-    search.search,
-    clusters.clusters,
-    duplicates.duplicates,
-    extension_path.extension_path,
-):
-    app.command()(verb)
-app.command("map")(map.map_table)
+VERBS: dict[str, Callable[..., Any]] = {
+    verb.__name__.replace("_", "-"): verb
+    for verb in (
+        create.create,
+        ingest.ingest,
+        sql.sql,
+        shell.shell,
+        info.info,
+        snapshots.snapshots,
+        changes.changes,
+        tag.tag,
+        restore.restore,
+        vacuum.vacuum,
+        reshard.reshard,
+        backup.backup,
+        stream.stream,
+        tier.tier,
+        alter.alter,
+        drop.drop,
+        dump.dump,
+        verify.verify,
+        transcode.transcode,
+        spectrogram.spectrogram,
+        play.play,
+        reembed.reembed,
+        repair.repair,
+        salvage.salvage,
+        scrub.scrub,
+        search.search,
+        clusters.clusters,
+        duplicates.duplicates,
+        extension_path.extension_path,
+    )
+} | {"map": map.map_table}
 
 
 def _show_version(wanted: bool) -> None:
@@ -110,7 +103,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def audiomem(
     version: Annotated[
         bool,
@@ -126,6 +118,32 @@ def audiomem(
         from audiomem_sql.machine.device import use_device
 
         use_device(device)
+
+
+def _program(verbs: Iterable[str]) -> typer.Typer:
+    """The program with those verbs."""
+    program = typer.Typer(
+        name="audiomem",
+        help="Tables kept in FLAC audio files: make them, fill them, query them, check them.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,  # rich's help costs as much time as everything else together
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    program.callback()(audiomem)
+    for name in verbs:
+        program.command(name)(VERBS[name])
+    return program
+
+
+app = _program(VERBS)
+
+
+@functools.cache
+def _command(verb: str | None) -> Any:
+    """The program with that verb alone, since Typer looks at every option of the others too; or with all."""
+    return typer.main.get_command(app if verb is None else _program([verb]))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -172,7 +190,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command: Any = typer.main.get_command(app)
+    command = _command(arguments[0] if arguments and arguments[0] in VERBS else None)
     try:
         # main() of the command would turn every error into its own exit code
         with command.make_context("audiomem", list(arguments)) as context:
