@@ -26,7 +26,7 @@ def to_planes(values: np.ndarray[Any, Any], width: int | None = None) -> bytes:
 
 
 def from_planes(
-    data: bytes, start: int, count: int, dtype: str, *, last: bool = False
+    data: bytes | memoryview, start: int, count: int, dtype: str, *, last: bool = False
 ) -> np.ndarray[Any, Any]:
     """``count`` numbers from byte planes at ``data[start:]``; with ``last`` nothing may stand behind them."""
     size = count * np.dtype(dtype).itemsize

@@ -7,7 +7,7 @@ once, gives 128 KiB blocks nearly the ratio of the whole column in one frame (do
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from audiomem_sql.errors import DamagedFileError
 #: dictionary of 4 MiB, which takes a quarter more memory of every thread and column, and makes blocks smaller
 #: by 1 byte in a million.
 ROOTS_LOG = 20
+#: Bytes that are decompressed in one call, where they are used one block after the other: what fits a cache
+#: of the processor.
+PARTS_BYTES = 256 << 10
 
 
 class Compressor:
@@ -97,6 +100,37 @@ class Decompressor:
             return None
         found = [each.tobytes() for each in whole]
         return found if [len(each) for each in found] == list(sizes) else None
+
+    def parts(
+        self, frames: Sequence[bytes | memoryview], sizes: Sequence[int]
+    ) -> Iterator[bytes | memoryview]:
+        """``sizes`` bytes from each of several frames, without a copy: to be used one after the other.
+
+        Some at a time are decompressed in one call, so that they are still near the processor when they are
+        used. DamagedFileError (without a place) if some frame is anything else.
+        """
+        own = self._own()
+        many = getattr(own, "multi_decompress_to_buffer", None)
+        start = 0
+        while start < len(frames):
+            stop, room = start + 1, PARTS_BYTES - sizes[start]
+            while stop < len(frames) and sizes[stop] <= room:
+                room -= sizes[stop]
+                stop += 1
+            if many is None or stop - start < 2:
+                yield from map(self.decompress, frames[start:stop], sizes[start:stop])
+            else:
+                some, wanted = frames[start:stop], sizes[start:stop]
+                try:
+                    if [zstandard.frame_content_size(each) for each in some] != list(wanted):
+                        raise DamagedFileError("a compressed block states another size than the catalog")
+                    found = many(list(some), decompressed_sizes=np.array(wanted, np.uint64).tobytes())
+                except (zstandard.ZstdError, ValueError) as error:
+                    raise DamagedFileError(f"a compressed block cannot be read ({error})") from None
+                if [len(each) for each in found] != list(wanted):
+                    raise DamagedFileError("a compressed block is shorter than it states")
+                yield from (memoryview(each) for each in found)
+            start = stop
 
     def decompress(self, data: bytes | memoryview, size: int) -> bytes:
         """``size`` bytes from one zstd frame; DamagedFileError (without a place) if it is anything else."""

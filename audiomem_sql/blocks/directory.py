@@ -120,6 +120,11 @@ class BlockDirectory:
         """
         return self.starts, [(self.offsets, self.stored)]
 
+    @property
+    def edges(self) -> I64Array:
+        """Rows at which a block begins, or a group of blocks, as far as is known without reading."""
+        return self.starts
+
     def none(self) -> BlockDirectory:
         """A directory without blocks."""
         nothing = np.zeros(0, np.int64)

@@ -17,7 +17,7 @@ Byte planes put equal-ranking bytes side by side, where a compressor finds what 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -28,6 +28,7 @@ from audiomem_sql.blocks.byte_planes import from_planes, to_planes
 from audiomem_sql.blocks.integers import decode_integers, encode_integers, integers_of
 from audiomem_sql.blocks.strings import (
     decode_dictionary,
+    decode_joined,
     decode_lengths,
     dictionary_parts,
     encode_dictionary,
@@ -200,6 +201,20 @@ def decode_coded(
     _check_text(values)
     indices = pa.Array.from_buffers(pa.int32(), rows, [validity, pa.py_buffer(codes.astype(np.int32))], nulls)
     return pa.DictionaryArray.from_arrays(indices, values, safe=False)
+
+
+def decode_strings(
+    blocks: Iterable[tuple[bytes | memoryview, int]], rows: int, most: int, column_type: ColumnType
+) -> pa.Array:
+    """Several blocks of STRINGS without NULLs as one array; arguments as in :func:`decode_joined`.
+
+    DamagedFileError (without a place) for bytes that contradict the arguments.
+    """
+    offsets, text = decode_joined(blocks, rows, most)
+    array = pa.Array.from_buffers(arrow_type(column_type), rows, [None, pa.py_buffer(offsets), text], 0)
+    if array.type == pa.string():
+        _check_text(array)
+    return array
 
 
 def _decode_validity(data: bytes, rows: int, nulls: int) -> tuple[pa.Buffer | None, int]:

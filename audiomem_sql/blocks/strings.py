@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,32 @@ def decode_lengths(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, 
     if total > len(data) - start:
         raise DamagedFileError("a block of strings is shorter than its lengths")
     return offsets.astype(np.int32), pa.py_buffer(data).slice(start, total), start + total
+
+
+def decode_joined(
+    blocks: Iterable[tuple[bytes | memoryview, int]], rows: int, most: int
+) -> tuple[np.ndarray[Any, Any], pa.Buffer]:
+    """Offsets and text of several blocks, as if they were one.
+
+    blocks: the bytes and rows of each. rows: of all. most: bytes of all, less than 2³¹.
+    """
+    buffer, at = pa.allocate_buffer(most), 0
+    text = np.frombuffer(memoryview(buffer), np.uint8)
+    lengths = []
+    for data, count in blocks:
+        width = data[0] if len(data) else 0
+        if width not in (1, 2, 4):
+            raise DamagedFileError(f"lengths of {width} bytes do not exist")
+        lengths.append(from_planes(data, LENGTHS_HEADER.size, count, f"<u{width}"))
+        start = LENGTHS_HEADER.size + count * width
+        stop = at + len(data) - start
+        if int(lengths[-1].sum(dtype=np.int64)) != stop - at or stop > most:
+            raise DamagedFileError("a block of strings has the wrong length")
+        text[at:stop] = np.frombuffer(data, np.uint8)[start:]
+        at = stop
+    offsets = np.zeros(rows + 1, np.int32)
+    np.cumsum(np.concatenate(lengths), dtype=np.int32, out=offsets[1:])
+    return offsets, buffer.slice(0, at)
 
 
 def decode_dictionary(data: bytes, start: int, rows: int) -> tuple[np.ndarray[Any, Any], pa.Buffer, int]:

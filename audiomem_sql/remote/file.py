@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import NotAudioMemoryError, StorageError
+from audiomem_sql.remote.coming import Coming
 from audiomem_sql.remote.contract import NoRangesError, ObjectReader, Pin, TransientFaultError
 from audiomem_sql.remote.fsspec_object import FsspecObject
 from audiomem_sql.remote.kept import Kept, assembled
@@ -53,6 +54,7 @@ class _Opened:
         self.reader = reader
         self.requests = Requests(reader.name, options, reader.survives_forks)
         self.kept = Kept(max(options.kept, options.head))
+        self.coming = Coming()
         self.pin, head = self._first(options)
         self.kept.put(0, head)
         #: Stretches that were read again because a checksum failed.
@@ -173,11 +175,22 @@ class RemoteFile(ByteSource):
         return self._opened.state() == self._opened.pin
 
     def _fetched(self, gaps: Sequence[_Stretch]) -> list[tuple[int, bytes]]:
-        """What is missing, in parts with their offsets, ascending; it is kept from now on."""
-        fetched = self._opened.fetch(_joined(gaps))
-        for start, data in fetched:
-            self._opened.kept.put(start, data)
-        return fetched
+        """What is missing, in parts with their offsets, ascending; it is kept from now on.
+
+        What somebody else asks for at this moment is waited for.
+        """
+        opened, found = self._opened, []
+        while gaps:
+            with opened.coming.claimed(_joined(gaps)) as (own, others):
+                for start, data in opened.fetch(own):
+                    opened.kept.put(start, data)
+                    found.append((start, data))
+            gaps = []
+            for start, stop in others:  # those of a request that failed, or were pushed out, are asked for
+                parts = opened.kept.parts(start, stop)
+                found += [(max(low, start), data[max(start - low, 0) : stop - low]) for low, data in parts]
+                gaps += _gaps(parts, start, stop)
+        return sorted(found)
 
     def _check_open(self) -> None:
         if self._closed:

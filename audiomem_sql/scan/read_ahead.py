@@ -1,8 +1,10 @@
 """What a scan does before its consumer comes: decode stretches of rows, and ask a store for their blocks.
 
 A store answers each request after some milliseconds, so blocks are asked for in windows of some megabytes,
-several at the same time. The first stretches are read as they are asked for: a LIMIT 1 costs one block.
-Stretches of few rows, such as rows that are looked up by their keys, are asked for with all their columns.
+several at the same time, whichever segments they are of. The first stretches are read as they are asked for:
+a LIMIT 1 costs one block. Who will take all rows, most likely, has windows asked for at the same time as the
+first stretch. Stretches of few rows, such as rows that are looked up by their keys, are asked for with all
+their columns.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, islice
 
@@ -19,6 +22,7 @@ import numpy as np
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
 from audiomem_sql.storage.segment import ReadableSegment
+from audiomem_sql.versions import SegmentView
 
 #: Stretches that are read when the consumer asks for them.
 _AT_FIRST = 2
@@ -27,6 +31,8 @@ _AT_FIRST = 2
 WINDOW_BYTES = 2 << 20
 _WINDOW_ROWS = 1 << 19
 _WINDOWS = 7
+#: Those that are asked for before anything has come, where all rows will be wanted: the first stretch is one.
+_WITH_THE_FIRST = 3
 #: Rows of a stretch that are few, and how many such stretches are a window.
 FEW_ROWS = 64
 _FEW_STRETCHES = 32
@@ -54,40 +60,81 @@ def decoded_ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) ->
             task_left.cancel()
 
 
-def asked_ahead(
-    segment: ReadableSegment,
-    columns: Sequence[int],
-    tested: Sequence[int] | None,
-    spans: Iterator[tuple[int, int]],
-) -> Iterator[tuple[int, int, Callable[[], None]]]:
-    """Stretches of rows, and what waits until their blocks have come.
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What a scan reads of one segment of ``view``.
 
-    tested: columns that say which rows are wanted, and alone are asked for; None where all rows are. Nothing
-    waits for a file that is near.
+    tested: columns that say which rows are wanted, and alone are asked for; None where all rows are.
+    spans: stretches of rows.
     """
-    if not segment.file.is_far:
-        yield from ((start, stop, _nothing) for start, stop in spans)
-        return
-    first = list(islice(spans, _AT_FIRST))
-    are_few = len(first) > 1 and all(stop - start <= FEW_ROWS for start, stop in first)
-    if not are_few:
-        yield from ((start, stop, _nothing) for start, stop in first[:1])
-        del first[:1]
-    wanted = columns if tested is None else [*tested, *columns] if are_few else tested
-    later, most = chain(first, spans), _rows_of_a_window(segment, wanted)
-    windows: deque[tuple[list[tuple[int, int]], Future[None]]] = deque()
+
+    view: SegmentView
+    columns: Sequence[int]
+    tested: Sequence[int] | None
+    spans: Iterator[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """Stretches that are asked for together, of which these are the rows and columns. few: of few rows."""
+
+    part: Part
+    spans: list[tuple[int, int]]
+    wanted: Sequence[int]
+    few: bool
+
+    def ask(self) -> Future[None]:
+        """Ask for them on another thread."""
+        rows = np.concatenate([np.arange(*span) for span in sorted(self.spans)])
+        return _askers().submit(self.part.view.segment.prefetch, self.wanted, rows)
+
+
+def asked_ahead(
+    parts: Iterable[Part], *, whole: bool
+) -> Iterator[tuple[SegmentView, int, int, Callable[[], None]]]:
+    """Stretches of rows in far files, and what waits until their blocks have come.
+
+    whole: all rows will be wanted, most likely, so that windows are asked for together with the very first
+    stretch. Otherwise that comes alone.
+    """
+    coming = _windows(parts)
+    windows: deque[tuple[_Window, Future[None] | None]] = deque()
+    most = _WITH_THE_FIRST if whole else 1
+    alone = not whole
     try:
         while True:
-            while len(windows) < (1 if are_few else _WINDOWS) and (window := _window(later, most, are_few)):
-                rows = np.concatenate([np.arange(*span) for span in sorted(window)])
-                windows.append((window, _askers().submit(segment.prefetch, wanted, rows)))
+            while len(windows) < most and (window := next(coming, None)):
+                windows.append((window, None if alone and not window.few else window.ask()))
+                alone = False
             if not windows:
                 return
             window, asked = windows.popleft()
-            yield from ((start, stop, partial(result_of, asked)) for start, stop in window)
+            wait = _nothing if asked is None else partial(result_of, asked)
+            yield from ((window.part.view, start, stop, wait) for start, stop in window.spans)
+            most = 1 if window.few and not whole else _WINDOWS
     finally:
         for _, asked in windows:
-            asked.cancel()
+            if asked is not None:
+                asked.cancel()
+
+
+def _windows(parts: Iterable[Part]) -> Iterator[_Window]:
+    """The windows of all parts. The very first stretch is one of its own, unless there are few rows."""
+    is_first = True
+    for part in parts:
+        first = list(islice(part.spans, _AT_FIRST))
+        if not first:
+            continue
+        few = len(first) > 1 and all(stop - start <= FEW_ROWS for start, stop in first)
+        tested = part.tested
+        wanted = part.columns if tested is None else [*tested, *part.columns] if few else tested
+        if is_first and not few:
+            yield _Window(part, first[:1], wanted, few)
+            del first[:1]
+        is_first = False
+        later, most = chain(first, part.spans), _rows_of_a_window(part.view.segment, wanted)
+        while spans := _window(later, most, few):
+            yield _Window(part, spans, wanted, few)
 
 
 def _nothing() -> None:

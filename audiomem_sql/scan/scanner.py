@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -24,8 +25,9 @@ from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
-from audiomem_sql.scan.read_ahead import asked_ahead, decoded_ahead
+from audiomem_sql.scan.read_ahead import Part, asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable, narrowed
+from audiomem_sql.scan.spans import FILTER_ROWS, edges_of, rows_in, spans_of
 from audiomem_sql.storage.segment import ROWID, ReadableSegment
 from audiomem_sql.versions import SegmentView
 
@@ -34,8 +36,6 @@ BATCH_BYTES = 1 << 20
 FIRST_BATCH_BYTES = 128 << 10
 #: Bytes of values, once decoded, that one step of a scan has in its hands, unless a row has more.
 MOST_BYTES = 256 << 20
-#: Rows that are filtered at once.
-FILTER_ROWS = 1 << 16
 #: Known rows that are read at first.
 FIRST_ROWS = 64
 
@@ -49,18 +49,20 @@ def scan(
     descending: bool = False,
     skip: int = 0,
     ahead: int = 1,
+    whole: bool = False,
     coded: Collection[int] = (),
 ) -> Iterator[Batch]:
     """The rows of ``snapshot`` that pass every filter, as batches of ``columns``; never an empty batch.
 
     row_filter: applied after ``filters``. descending: segments and rows in reverse. skip: rows to leave out
     at the start. ahead: stretches of rows that are decoded on other threads while the consumer is busy.
-    coded: columns of texts to give as dictionary arrays with int32 codes.
+    whole: the consumer will take all rows, most likely: what is far is asked for earlier. coded: columns of
+    texts to give as dictionary arrays with int32 codes.
 
     Raises DamagedFileError when a block that is needed does not match its checksum.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, frozenset(coded))
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded))
     for batch in work.batches(narrowed(snapshot, ranked), skip if not filters and row_filter is None else 0):
         if isinstance(batch, int):
             skip -= batch
@@ -82,10 +84,10 @@ def scan_rows(
     Raises DamagedFileError as :func:`scan`.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, None, False, 0, frozenset())
+    work = _Work(tuple(columns), ranked, None, False, 0, False, frozenset())
     step = FIRST_ROWS
     for segment, rows in parts:
-        most = _rows_in(segment, (*(item.column for item in ranked), *columns), BATCH_BYTES)
+        most = rows_in(segment, (*(item.column for item in ranked), *columns), BATCH_BYTES)
         start = 0
         while start < len(rows):
             count = min(step, most)
@@ -121,6 +123,7 @@ class _Work:
     row_filter: RowFilter | None
     descending: bool
     ahead: int
+    whole: bool
     coded: frozenset[int]
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
@@ -140,7 +143,7 @@ class _Work:
             yield views.pop(0).live_rows
         # one after the other without a pause: the first rows of a segment are decoded behind the last before
         ahead = self.ahead if all(view.segment.limits.ahead for view in views) else 0
-        yield from decoded_ahead(chain.from_iterable(map(self.tasks, views)), ahead)
+        yield from decoded_ahead(self.tasks(views), ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
 
@@ -165,24 +168,37 @@ class _Work:
             batch = Batch(rowids, arrays)
             yield batch.backwards() if self.descending else batch
 
-    def tasks(self, view: SegmentView) -> Iterator[Callable[[], Iterable[Batch]]]:
+    def tasks(self, views: Sequence[SegmentView]) -> Iterator[Callable[[], Iterable[Batch]]]:
         """One task for each stretch of rows that may hold a match."""
-        segment = view.segment
-        filtered = bool(self.filters) or self.row_filter is not None
-        ahead = [f.column for f in self.filters] if filtered else list(self.columns)
-        size = min(BATCH_BYTES, segment.limits.batch_bytes)
-        rows = min(FILTER_ROWS, _rows_in(segment, ahead, size * (4 if filtered else 1)))
-        first = min(rows, _rows_in(segment, self.columns, FIRST_BATCH_BYTES))
-        spans = _spans(candidate_rows(segment, self.filters), first, rows, self.descending)
-        for start, stop, wait in asked_ahead(segment, self.columns, ahead if filtered else None, spans):
+        parts = map(self._part, views)
+        if not any(view.segment.file.is_far for view in views):
+            for part in parts:
+                yield from (partial(self.run, part.view, start, stop) for start, stop in part.spans)
+            return
+        for view, start, stop, wait in asked_ahead(parts, whole=self.whole):
 
             def task(
-                start: int = start, stop: int = stop, wait: Callable[[], None] = wait
+                view: SegmentView = view,
+                start: int = start,
+                stop: int = stop,
+                wait: Callable[[], None] = wait,
             ) -> Iterable[Batch]:
                 wait()
                 return self.run(view, start, stop)
 
             yield task
+
+    def _part(self, view: SegmentView) -> Part:
+        """What is read of a segment."""
+        segment = view.segment
+        filtered = bool(self.filters) or self.row_filter is not None
+        ahead = [f.column for f in self.filters] if filtered else list(self.columns)
+        size = min(BATCH_BYTES, segment.limits.batch_bytes)
+        rows = min(FILTER_ROWS, rows_in(segment, ahead, size * (4 if filtered else 1)))
+        first = min(rows, rows_in(segment, self.columns, FIRST_BATCH_BYTES))
+        edges = edges_of(segment, ahead)
+        spans = spans_of(candidate_rows(segment, self.filters), first, rows, edges, self.descending)
+        return Part(view, self.columns, ahead if filtered else None, spans)
 
     def run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1; those beyond ``MOST_BYTES`` as they are asked for.
@@ -285,7 +301,7 @@ class _Work:
         if chosen is not None and not len(chosen):
             return []
         rows = np.arange(start, stop) if chosen is None else chosen + start
-        step = _rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
+        step = rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
         batches: list[Batch] = []
         room = MOST_BYTES
@@ -339,33 +355,3 @@ class _Work:
 
 class _TooLarge(Exception):
     """Rows take more memory than one step of a scan may."""
-
-
-def _spans(
-    stretches: list[tuple[int, int]], first: int, rows: int, descending: bool
-) -> Iterator[tuple[int, int]]:
-    """The stretches in pieces of ``rows`` rows, the very first of ``first``.
-
-    They are cut as they are asked for: a file may say that it has 2⁴⁸ rows.
-    """
-    cut = list(stretches)
-    if cut and first < cut[0][1] - cut[0][0]:
-        start, stop = cut[0]
-        cut[:1] = (start, start + first), (start + first, stop)
-    for start, stop in reversed(cut) if descending else cut:
-        starts = range(start, stop, rows)
-        for low in reversed(starts) if descending else starts:
-            yield low, min(low + rows, stop)
-
-
-def _rows_in(segment: ReadableSegment, columns: Sequence[int], size: int) -> int:
-    """Rows whose widest of ``columns`` takes about ``size`` bytes.
-
-    Blocks with very large values count in full.
-    """
-    widest = 8.0
-    for column in columns:
-        directory = segment.directory(column)
-        if directory is not None and directory.count and segment.rows:
-            widest = max(widest, directory.raw_bytes / segment.rows, directory.densest / 64)
-    return max(1, min(FILTER_ROWS, int(size / widest)))

@@ -74,24 +74,28 @@ class FlacScanner:
         except pa.ArrowException as error:
             raise QueryError(f"Arrow cannot evaluate the columns: {error}", file=self._path) from None
 
-    def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, decoded as they are asked for; never an empty batch."""
+    def to_batches(self, *, whole: bool = True) -> Iterator[pa.RecordBatch]:
+        """The rows, decoded as they are asked for; never an empty batch.
+
+        whole: all of them will be asked for, most likely.
+        """
         batches = scan(
             self._snapshot,
             self._places,
             self._filters,
             row_filter=self._row_filter,
             ahead=_threads() if self._use_threads else 0,
+            whole=whole,
             coded=self._coded,
         )
         try:
             for batch in batches:
                 if self._places:
-                    whole = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
+                    rows = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
                 else:
-                    whole = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
+                    rows = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
                 for start in range(0, len(batch), self._batch_size):
-                    part = whole.slice(start, self._batch_size)
+                    part = rows.slice(start, self._batch_size)
                     if self._computed is None:
                         yield part
                     else:
@@ -118,7 +122,7 @@ class FlacScanner:
         """The first ``num_rows`` rows."""
         found: list[pa.RecordBatch] = []
         remaining = num_rows
-        batches: Iterable[pa.RecordBatch] = self.to_batches() if remaining > 0 else ()
+        batches: Iterable[pa.RecordBatch] = self.to_batches(whole=False) if remaining > 0 else ()
         for batch in batches:
             found.append(batch.slice(0, remaining))
             remaining -= batch.num_rows

@@ -104,8 +104,8 @@ class Geometry:
         raw = np.frombuffer(file.read_at(low, high - low), dtype=np.uint8)
         before, there = min(low - start, stop - start), len(raw)
         if there < stop - start:
-            raw = np.concatenate([np.zeros(before, np.uint8), raw])
-            raw = np.concatenate([raw, np.zeros(stop - start - len(raw), np.uint8)])
+            read, raw = raw, np.empty(stop - start, np.uint8)
+            raw[:before], raw[before : before + there], raw[before + there :] = 0, read, 0
         pages = np.empty((count, self.profile.page_size), dtype=np.uint8)
         ok = np.empty(count, dtype=np.bool_)
         for n, run in number_runs(first, count):

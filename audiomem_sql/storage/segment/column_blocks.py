@@ -8,25 +8,23 @@ from contextlib import AbstractContextManager
 from itertools import count
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.directory import BlockDirectory
-from audiomem_sql.blocks.encoding import decode, decode_coded
+from audiomem_sql.blocks.encoding import decode, decode_coded, decode_strings
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import check_room, out_of_memory
+from audiomem_sql.storage.segment.block_runs import GAP_BYTES, joined_extents, runs_of
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
 from audiomem_sql.storage.segment.data_stream import REMEDY, DataStream
-
-#: Blocks that are needed together are read at once: up to so many bytes, with so many unneeded ones in
-#: between.
-RUN_BYTES = 1 << 20
-GAP_BYTES = 16 << 10
+from audiomem_sql.storage.segment.joined_blocks import JoinedBlocks
 
 #: Blocks up to this size are decompressed together: what they hold is in memory twice for a moment.
 _SMALL_BLOCK_BYTES = 256 << 10
@@ -73,6 +71,7 @@ class ColumnBlocks:
         self._whole = whole
         #: What the keys of the cache begin with; never used again in this process.
         self._owner = next(_owners)
+        self._joined = JoinedBlocks(cache, self._owner)
         self._decompressors: dict[int, Decompressor] = {}
         self._lock = threading.Lock()
 
@@ -99,8 +98,52 @@ class ColumnBlocks:
         """Block ``number`` of ``column``, decoded."""
         if column == self._rowid_column:
             column = ROWID
-        array = self._cache.get((self._owner, column, number))
+        array = self._kept(column, number)
         return self._decode(column, number) if array is None else array
+
+    def _kept(self, column: int, number: int, coded: bool = False) -> pa.Array | None:
+        """A block that is in the cache, by itself or among others."""
+        array = self._cache.get(self._key(column, number, coded))
+        if array is None and not coded and (found := self._joined.get(column, number)):
+            return self._part(column, *found, range(number, number + 1))
+        return array
+
+    def _part(self, column: int, array: pa.Array, joined: range, numbers: range) -> pa.Array:
+        """Those of the rows of blocks that were joined which are of blocks ``numbers``."""
+        starts = self._directory(column, numbers).starts
+        first, low, high = (int(starts[each]) for each in (joined.start, numbers.start, numbers.stop))
+        return array.slice(low - first, high - low)
+
+    def span(self, column: int, span: range, *, coded: bool = False) -> list[pa.Array]:
+        """All rows of the blocks ``span`` of ``column``, in order, in as few arrays as they were decoded in.
+
+        coded: as in :meth:`blocks`.
+        """
+        if coded or len(span) < 2:
+            return self.blocks(column, span, coded=coded)
+        if column == self._rowid_column:
+            column = ROWID
+        found: dict[int, pa.Array] = {}
+        missing: list[int] = []
+        number = span.start
+        while number < span.stop:
+            joined = self._joined.get(column, number)
+            if joined is not None:
+                part = range(number, min(joined[1].stop, span.stop))
+                found[number] = self._part(column, *joined, part)
+                number = part.stop
+                continue
+            array = self._cache.get(self._key(column, number, False))
+            if array is None:
+                missing.append(number)
+            else:
+                found[number] = array
+            number += 1
+        if len(missing) > 1 and self.is_planned:
+            self._ask_for([(column, missing)])
+        for run in self._runs(column, missing):
+            found |= self._decoded_run(column, run, coded=False, joined=True)
+        return [found[number] for number in sorted(found)]
 
     def blocks(self, column: int, numbers: Sequence[int], *, coded: bool = False) -> list[pa.Array]:
         """Blocks of ``column``, by ascending ``numbers``.
@@ -110,18 +153,47 @@ class ColumnBlocks:
         """
         if column == self._rowid_column:
             column = ROWID
-        arrays = {number: self._cache.get(self._key(column, number, coded)) for number in numbers}
+        arrays = {number: self._kept(column, number, coded) for number in numbers}
         missing = [number for number, array in arrays.items() if array is None]
         if len(missing) > 1 and self.is_planned:
             self._ask_for([(column, missing)])
         for run in self._runs(column, missing):
-            stored = self._stored_run(column, run)
-            whole = self._decompressed_run(column, stored)
-            for number in run:
-                arrays[number] = self._decode(
-                    column, number, stored.get(number), whole.get(number), coded=coded
-                )
+            arrays |= self._decoded_run(column, run, coded=coded, joined=False)
         return list(arrays.values())
+
+    def _decoded_run(self, column: int, run: list[int], *, coded: bool, joined: bool) -> dict[int, pa.Array]:
+        """The blocks of a run, decoded, and kept; joined: several may be one, under the first number."""
+        stored = self._stored_run(column, run)
+        if joined and stored and (arrays := self._joined_run(column, run, stored)):
+            return arrays
+        whole = self._decompressed_run(column, stored)
+        return {
+            number: self._decode(column, number, stored.get(number), whole.get(number), coded=coded)
+            for number in run
+        }
+
+    def _joined_run(self, column: int, run: list[int], stored: dict[int, memoryview]) -> dict[int, pa.Array]:
+        """The blocks of a run in arrays of several, under the first number of each.
+
+        Empty where each is better decoded alone, such as a damaged one, which is then told or mended.
+        """
+        if self._lost or self._whole:
+            return {}
+        directory, type_ = self._directory(column, run), type_of_column(self._schema, column)
+        arrays: dict[int, pa.Array] = {}
+        for numbers in self._joined.groups(directory, type_, run):
+            check_interrupt()
+            rows = np.diff(directory.starts[numbers.start : numbers.stop + 1]).tolist()
+            sizes = directory.raw[numbers.start : numbers.stop].tolist()
+            check_room(2 * sum(sizes), self._stream.path)
+            try:
+                parts = self._decompressor(column).parts([stored[number] for number in numbers], sizes)
+                array = decode_strings(zip(parts, rows, strict=True), sum(rows), sum(sizes), type_)
+            except (DamagedFileError, MemoryError):
+                return {}
+            self._joined.put(column, numbers, array)
+            arrays[numbers.start] = array
+        return arrays
 
     def prefetch(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Tell which blocks will be read next, by column: a store is asked for all of them at once."""
@@ -151,8 +223,7 @@ class ColumnBlocks:
 
     def _is_decoded(self, column: int, number: int) -> bool:
         """Whether a block is in the cache, in either form."""
-        keys = (self._key(column, number, coded) for coded in (False, True))
-        return any(self._cache.get(key) is not None for key in keys)
+        return any(self._kept(column, number, coded) is not None for coded in (False, True))
 
     def _ask_for(self, wanted: Iterable[tuple[int, Sequence[int]]]) -> None:
         """Ask a store for blocks, by column, and the dictionaries that they need."""
@@ -164,7 +235,9 @@ class ColumnBlocks:
             if here and entry.dictionary is not None and column not in self._decompressors:
                 extents.append((entry.dictionary.offset, entry.dictionary.stored))
             blocks = entry.blocks.among(here)
-            extents += _joined(zip(blocks.offsets[here].tolist(), blocks.stored[here].tolist(), strict=True))
+            extents += joined_extents(
+                zip(blocks.offsets[here].tolist(), blocks.stored[here].tolist(), strict=True)
+            )
         self._stream.prefetch(extents)
 
     def forget(self) -> None:
@@ -180,20 +253,8 @@ class ColumnBlocks:
 
     def _runs(self, column: int, numbers: list[int]) -> Iterator[list[int]]:
         """The blocks in groups that are worth one read."""
-        directory = self._directory(column, numbers)
-        most = 0 if self.is_planned else GAP_BYTES  # what was asked for has come without what is in between
-        run: list[int] = []
-        for number in numbers:
-            if run:
-                end = int(directory.offsets[run[-1]] + directory.stored[run[-1]])
-                whole = int(directory.offsets[number] + directory.stored[number] - directory.offsets[run[0]])
-                gap = int(directory.offsets[number]) - end  # below 0: one is lost, or matters more
-                if not 0 <= gap <= most or whole > RUN_BYTES:
-                    yield run
-                    run = []
-            run.append(number)
-        if run:
-            yield run
+        # what was asked for has come without what is in between
+        return runs_of(self._directory(column, numbers), numbers, 0 if self.is_planned else GAP_BYTES)
 
     def _stored_run(self, column: int, run: list[int]) -> dict[int, memoryview]:
         """The stored bytes of the blocks of a run. Empty where damage makes each block be read alone."""
@@ -314,17 +375,6 @@ class ColumnBlocks:
                     dictionary = None if extent is None else self._stream.extent(extent)
                     decompressor = self._decompressors[column] = Decompressor(dictionary)
         return decompressor
-
-
-def _joined(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Offsets and lengths; those that lie one behind the other, in this order, are one."""
-    joined: list[tuple[int, int]] = []
-    for offset, length in extents:
-        if joined and sum(joined[-1]) == offset:
-            joined[-1] = joined[-1][0], joined[-1][1] + length
-        else:
-            joined.append((offset, length))
-    return joined
 
 
 def _check_rowids(array: pa.Array, directory: BlockDirectory, number: int, *, unique: bool) -> None:

@@ -38,14 +38,15 @@ class ColumnValues:
             first = self._catalog.first_rowid
             assert first is not None
             return integer_array(np.arange(first + start, first + stop, dtype=np.int64))
-        pieces = []
         directory = directory.across(start, stop)
         span = directory.span(start, stop)
-        for number, array in zip(span, self._blocks.blocks(column, span, coded=coded), strict=True):
-            low = int(directory.starts[number])
+        pieces = []
+        low = int(directory.starts[span.start]) if span else start
+        for array in self._blocks.span(column, span, coded=coded):
             piece = array.slice(max(start - low, 0), stop - max(start, low))
             if len(piece) < len(array) and piece.get_total_buffer_size() > LARGE_BLOCK_BYTES:
                 piece = pa.concat_arrays([piece, piece[:0]])  # a copy, so that the block can go
+            low += len(array)
             pieces.append(piece)
         return self._joined(pieces, column)
 

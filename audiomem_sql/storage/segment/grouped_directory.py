@@ -135,6 +135,11 @@ class GroupedDirectory(BlockDirectory):
             return directory.starts, [(directory.offsets, directory.stored)]
         return self._starts, [(groups.offsets, groups.lengths), groups.page_places()[0]]
 
+    @property
+    def edges(self) -> I64Array:
+        """Where groups begin."""
+        return self._starts
+
     def rows_encoded(self, encodings: Sequence[int]) -> tuple[int, int]:
         """See :meth:`BlockDirectory.rows_encoded`; by the first, the middle and the last group."""
         last = len(self.groups) - 1
