@@ -29,6 +29,11 @@ class ByteSource(Protocol):
     #: Whether fewer bytes are worth more care: a few cells are read rather than their page.
     prefers_short_reads: bool = False
 
+    @property
+    def lasting_identity(self) -> Hashable | None:
+        """``identity``, if nobody will ever find other bytes under it, in this process; else None."""
+        return None
+
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range, which is an offset of 0 or more and a length.
 

@@ -201,6 +201,11 @@ class RemoteFile(ByteSource):
         """Whether nobody will ever find other bytes under this identity, so that copies may outlive it."""
         return self._opened.pin.is_lasting
 
+    @property
+    def lasting_identity(self) -> Hashable | None:
+        """``identity``, where the store says by an ETag which state it is."""
+        return self.identity if self.has_lasting_identity else None
+
     def reopen(self) -> RemoteFile:
         """The same state of the object, without a request."""
         self._check_open()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
@@ -208,7 +209,7 @@ class Rows:
         if not readable.any():  # damage is passed over
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
-        arrays.append(pa.array(distances, mask=np.isnan(distances)))
+        arrays.append(_distances(distances))
         if full.passages:
             arrays.append(pa.array(shown_spans(passages, self.current, rowids[readable]), pa.string()))
         return pa.Table.from_arrays(arrays, schema=schema)
@@ -301,3 +302,11 @@ def _record_batch(arrays: list[pa.Array], rows: int, schema: pa.Schema) -> pa.Re
     if arrays:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def _distances(distances: F32Array) -> pa.Array:
+    """An array of float32 (n,), NULL for NaN. ``pa.array`` of NumPy's would import pandas, if it is there."""
+    values = np.ascontiguousarray(distances, np.float32)
+    there = ~np.isnan(values)
+    validity = pa.py_buffer(np.packbits(there, bitorder="little"))
+    return pa.Array.from_buffers(pa.float32(), len(values), [validity, pa.py_buffer(values)])

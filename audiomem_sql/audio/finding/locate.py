@@ -17,9 +17,11 @@ from fastcrc import crc16
 from audiomem_sql.audio.finding.sync import find_headers
 from audiomem_sql.audio.flac.frames import (
     MAX_HEADER_SIZE,
+    NUMBER_STEPS,
     VERBATIM,
     Bytes,
     Flags,
+    Numbers,
     frame_count,
     frame_header,
     frame_offset,
@@ -88,6 +90,13 @@ class Geometry:
         """Byte offset in the file of ``byte`` of the page in frame ``n``."""
         channel = byte // self.profile.channel_size
         return self.offset(n) + header_size(self.profile, n) + byte + channel + 1
+
+    def places(self, pages: Numbers, bytes_: Numbers) -> Numbers:
+        """:meth:`place` of many bytes, int64 (n,)."""
+        lengths = 1 + np.searchsorted(NUMBER_STEPS, pages, side="right")
+        headers = lengths + (header_size(self.profile, 0) - 1)
+        within = headers + bytes_ + bytes_ // self.profile.channel_size + 1
+        return np.asarray(frame_offsets(self.profile, pages) + (self.audio_start + within))
 
     def read(
         self, file: ByteSource, first: int, count: int, part: tuple[int, int] | None = None

@@ -26,6 +26,7 @@ from audiomem_sql.audio.flac.frames import (
     SYNC,
     VARIABLE_SYNC,
     Bytes,
+    Numbers,
     frame_count,
     frame_offset,
     frame_offsets,
@@ -95,6 +96,10 @@ class VerbatimPages(PageSource):
         """Where pages are in the file from byte ``start`` of the first to before ``stop`` of the last."""
         last = first + count - 1
         return self._geometry.place(first, start), self._geometry.place(last, stop - 1) + 1
+
+    def places(self, pages: Numbers, bytes_: Numbers) -> Numbers:
+        """Where bytes of pages are in the file: int64 (n,) of int64 (n,) pages and places in them."""
+        return self._geometry.places(pages, bytes_)
 
     def read_part(self, first: int, count: int, start: int, stop: int) -> Bytes:
         """Pages, uint8 (count, page_size), with zeros outside of these bytes, as in :meth:`span`.

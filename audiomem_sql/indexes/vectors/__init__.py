@@ -3,8 +3,8 @@
 Other rooms import from here only.
 
 - ``VectorCodec``: vectors as int8 codes. ``encoded_parts`` writes an index of them, as ``IndexParts``.
-- ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share.
-  ``FarLists`` is for lists that are far away.
+- ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share,
+  ``KNOWN_INDEXES`` has those that were opened (``OpenedIndex``). ``FarLists`` is for lists that are far away.
 - ``PassageIndex`` is one with several vectors a row, and ``PassageMap`` says which.
 - ``distances_of`` compares vectors that no index holds.
 
@@ -13,16 +13,20 @@ callbacks.
 """
 
 from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.indexes.vectors.index import DECODED_LISTS, VectorIndex
+from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts, fitted_codec
 from audiomem_sql.indexes.vectors.metrics import distances_of
-from audiomem_sql.indexes.vectors.passage_index import PassageIndex, PassageMap
+from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, OpenedIndex
+from audiomem_sql.indexes.vectors.passage_index import OpenedPassages, PassageIndex, PassageMap
 from audiomem_sql.indexes.vectors.visits import FarLists
 
 __all__ = [
     "DECODED_LISTS",
+    "KNOWN_INDEXES",
     "FarLists",
     "IndexParts",
+    "OpenedIndex",
+    "OpenedPassages",
     "PassageIndex",
     "PassageMap",
     "VectorCodec",

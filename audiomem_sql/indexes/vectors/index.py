@@ -6,23 +6,21 @@ cosine. Filters go before that: only allowed rows count as looked at, and lists 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I32Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.arrays import vectors_of
-from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.coded import CodedVectors
-from audiomem_sql.indexes.vectors.index_format import IndexHeader, decode_list
-from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
+from audiomem_sql.indexes.vectors.index_format import decode_lists
+from audiomem_sql.indexes.vectors.lists_together import ListsTogether
 from audiomem_sql.indexes.vectors.metrics import Scores, distances_of_scores, query_scale
 from audiomem_sql.indexes.vectors.nearest import Pool
+from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, FindCodec, OpenedIndex
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
 from audiomem_sql.indexes.vectors.tails import tails_of
@@ -30,10 +28,9 @@ from audiomem_sql.indexes.vectors.visits import FarLists, Visits
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 
-#: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
-CACHE_BYTES = 512 << 20
-DECODED_LISTS = BlockCache(CACHE_BYTES)
-TOGETHER = Room(CACHE_BYTES)
+#: Vectors of lists that are read at once, and decoded at once.
+_READ_TOGETHER = 32_768
+_DECODED_TOGETHER = 1024
 #: A filter that leaves less than one row of so many leaves few.
 _FEW_ALLOWED = 20
 
@@ -63,6 +60,7 @@ class VectorIndex:
     find_codec: the codec of a digest, for an index that borrows its own; None if there is none.
     cache: where decoded lists are kept.
     far: says where the lists are, if that is far away.
+    opened: what is known of these bytes already; then ``header`` is not looked at.
 
     Raises DamagedFileError, here and in every method that reads, for bytes that contradict each other.
     """
@@ -72,36 +70,27 @@ class VectorIndex:
         header: bytes,
         rows: int,
         read_list: ReadList,
-        find_codec: Callable[[bytes], VectorCodec | None] | None = None,
+        find_codec: FindCodec | None = None,
         cache: BlockCache = DECODED_LISTS,
         far: FarLists | None = None,
+        opened: OpenedIndex | None = None,
     ) -> None:
-        self._header = parsed = IndexHeader.from_bytes(header, rows)
+        if opened is None:
+            opened = OpenedIndex(header, rows, find_codec, cache)
+        self.opened = opened
         self._read_list = read_list
-        self._cache = cache
+        self._cache = opened.cache
         self._far = far
+        self._header = parsed = opened.header
         #: The reach of a search among all rows, where nobody says another; None if lists are near.
         self.reach = far.reach if far is not None and parsed.metric == COSINE else None
-        codec = _read_codec(parsed.codec) if parsed.codec else None
-        if codec is None and find_codec is not None:
-            codec = find_codec(parsed.digest)
-        if codec is None:
-            raise DamagedFileError("the codec of an index of vectors is not there")
-        stated = parsed.digest, parsed.dimensions, parsed.has_trellis
-        if (codec.digest, codec.dimensions, codec.trellis.width > 0) != stated:
-            raise DamagedFileError("the codec of an index of vectors is another one than its header names")
-        self.codec = codec
-        self._order = np.argsort(parsed.membership, kind="stable")
-        counts = np.bincount(parsed.membership, minlength=parsed.lists + 2)
-        self._counts = counts[: parsed.lists]
-        self._starts = np.concatenate(([0], np.cumsum(counts)))
-        if (self._counts == 0).any():
-            raise DamagedFileError("a list of vectors has no row")
-        self._visits = Visits(codec.placed(parsed.centres), self._counts, parsed.metric, far)
+        self.codec = opened.codec
+        self._order, self._counts, self._starts = opened.order, opened.counts, opened.starts
+        self._visits = Visits(opened.centres, self._counts, parsed.metric, far)
         self._few = self.count <= FEW_VECTORS
-        #: The rows of all lists, int32, once a filter needs them.
-        self._by_list: I32Array | None = None
-        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        KNOWN_INDEXES.trim()
 
     @property
     def dimensions(self) -> int:
@@ -143,15 +132,6 @@ class VectorIndex:
         """bool (rows,): whether a row has a vector."""
         present: BoolArray = self._header.membership != self.lists
         return present
-
-    def close(self) -> None:
-        """Forget the decoded lists."""
-        TOGETHER.forget(self)
-        self._cache.discard(id(self))
-
-    def __del__(self) -> None:
-        if hasattr(self, "_cache"):
-            self.close()
 
     # -- search ---------------------------------------------------------------------------------------------
 
@@ -235,9 +215,9 @@ class VectorIndex:
         if not self.lists or np.count_nonzero(allowed) * _FEW_ALLOWED <= self.rows:
             counts = np.bincount(membership[allowed], minlength=self.lists + 2)[: self.lists]
             return counts.astype(np.int64)
-        if self._by_list is None:
-            self._by_list = self._order[: self.count].astype(np.int32)
-        marks = np.take(allowed.view(np.uint8), self._by_list)
+        if self.opened.by_list is None:
+            self.opened.by_list = self._order[: self.count].astype(np.int32)
+        marks = np.take(allowed.view(np.uint8), self.opened.by_list)
         return (
             np.add.reduceat(marks, self._starts[: self.lists], dtype=np.int64) if self.lists else self._counts
         )
@@ -246,17 +226,14 @@ class VectorIndex:
         """The lists bool (lists,) side by side; None where there is no room, or little to look at."""
         if self._few:
             return None
-        with self._lock:
-            lists = TOGETHER.lists_of(self)
+        with self.opened.lock:
+            lists = self.opened.lists_together()
             if lists is None:
                 lists = self._empty_lists()
             missing = np.flatnonzero(visited & ~lists.held)
-            if not TOGETHER.keep(self, lists, lists.bytes_of(int(self._counts[missing].sum()))):
+            if not self.opened.keep(lists, lists.bytes_of(int(self._counts[missing].sum()))):
                 return None
-            self._prefetch(missing)
-            for number in map(int, missing):
-                check_interrupt()
-                codes, sizes, lengths = self._read(number)
+            for number, codes, sizes, lengths in self._read_many(missing):
                 lists.add(number, self._rows(number), codes, sizes, lengths)
         return lists
 
@@ -337,11 +314,11 @@ class VectorIndex:
         """Tell that lists will be read next, where that is of use."""
         if self._far is not None:
             self._far.prefetch(
-                [each for each in numbers.tolist() if self._cache.get((id(self), each)) is None]
+                [each for each in numbers.tolist() if self._cache.get((id(self.opened), each)) is None]
             )
 
     def _decoded(self, number: int) -> DecodedList:
-        key = (id(self), number)
+        key = (id(self.opened), number)
         decoded: DecodedList | None = self._cache.get(key)
         if decoded is None:
             decoded = self._decode(number)
@@ -355,15 +332,43 @@ class VectorIndex:
 
     def _read(self, number: int) -> tuple[I8Array, F32Array, F32Array | None]:
         """Codes int8 (n, d), their sizes float32 (n,), and the vectors' lengths, if the index has them."""
-        count = int(self._counts[number])
-        stored, header = self._read_list(number), self._header
-        centre, trellis = header.centres[number], self.codec.trellis
-        codes, lengths = decode_list(stored, number, count, centre, header.has_lengths, trellis)
+        return self._decoded_lists([number], [self._read_list(number)])
+
+    def _read_many(self, numbers: I64Array) -> Iterator[tuple[int, I8Array, F32Array, F32Array | None]]:
+        """The number of each list, and the same of it."""
+        if not len(numbers):
+            return
+        groups = self._groups(numbers, _READ_TOGETHER if self._far is not None else _DECODED_TOGETHER)
+        if self._far is not None and len(groups) > 1:
+            self._far.prefetch(numbers.tolist())
+        for group in groups:
+            if self._far is not None:
+                pieces = self._far.read(group.tolist())
+            else:
+                pieces = [self._read_list(number) for number in group.tolist()]
+            at = 0
+            for part in self._groups(group, _DECODED_TOGETHER):
+                check_interrupt()
+                codes, sizes, lengths = self._decoded_lists(part.tolist(), pieces[at : at + len(part)])
+                at += len(part)
+                ends = np.cumsum(self._counts[part])
+                for number, start, end in zip(part, ends - self._counts[part], ends, strict=True):
+                    own = None if lengths is None else lengths[start:end]
+                    yield int(number), codes[start:end], sizes[start:end], own
+
+    def _groups(self, numbers: I64Array, vectors: int) -> list[I64Array]:
+        """Lists in groups of about so many vectors."""
+        before = np.cumsum(self._counts[numbers]) - self._counts[numbers]
+        return np.split(numbers, np.flatnonzero(np.diff(before // vectors)) + 1)
+
+    def _decoded_lists(
+        self, numbers: list[int], pieces: list[bytes]
+    ) -> tuple[I8Array, F32Array, F32Array | None]:
+        """What :meth:`_read` gives of one list, of several, one behind the other."""
+        header, counts = self._header, self._counts[numbers].tolist()
+        codes, lengths = decode_lists(pieces, numbers, counts, header, self.codec.trellis)
         sizes = self.codec.sizes(codes)
         if self.metric == COSINE and not (sizes > 0).all():
-            raise DamagedFileError(f"list {number} has a vector without a direction")
+            wrong = int(np.searchsorted(np.cumsum(counts), np.flatnonzero(~(sizes > 0))[0], side="right"))
+            raise DamagedFileError(f"list {numbers[wrong]} has a vector without a direction")
         return codes, sizes, lengths
-
-
-#: Making a rotation orthonormal takes longer than many searches, and a table is often opened again.
-_read_codec = lru_cache(8)(VectorCodec.from_bytes)

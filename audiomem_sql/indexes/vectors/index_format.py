@@ -9,6 +9,7 @@ before memory is taken for it; what contradicts raises DamagedFileError (without
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,13 @@ from audiomem_sql.columns.vector_index import COSINE, INNER_PRODUCT, L2
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
 from audiomem_sql.indexes.vectors.arrays import MAX_DIMENSIONS
 from audiomem_sql.indexes.vectors.codec import DIGEST_BYTES
-from audiomem_sql.indexes.vectors.packing import pack_bytes, pack_codes, unpack_bytes, unpack_codes
+from audiomem_sql.indexes.vectors.packing import (
+    pack_bytes,
+    pack_codes,
+    unpack_bytes,
+    unpack_codes,
+    unpack_together,
+)
 from audiomem_sql.indexes.vectors.trellis import NO_TRELLIS, Trellis
 
 #: magic, version, flags, 0, dimensions, lists, rows, digest of the codec, bytes of codec, centres and
@@ -205,6 +212,32 @@ def decode_list(
 
     Raises DamagedFileError (without a place) for anything else.
     """
+    packed, lengths = _parts(piece, number, count, len(centre), has_lengths)
+    return unpack_codes(packed, count, centre, trellis), lengths
+
+
+def decode_lists(
+    pieces: Sequence[bytes],
+    numbers: Sequence[int],
+    counts: Sequence[int],
+    header: IndexHeader,
+    trellis: Trellis = NO_TRELLIS,
+) -> tuple[I8Array, F32Array | None]:
+    """:func:`decode_list` of several lists of one index, one behind the other."""
+    packed, lengths = [], []
+    for piece, number, count in zip(pieces, numbers, counts, strict=True):
+        codes, own = _parts(piece, number, count, header.dimensions, header.has_lengths)
+        packed.append(codes)
+        if own is not None:
+            lengths.append(own)
+    together = unpack_together(packed, counts, header.centres[list(numbers)], trellis)
+    return together, np.concatenate(lengths) if lengths else None
+
+
+def _parts(
+    piece: bytes, number: int, count: int, dimensions: int, has_lengths: bool
+) -> tuple[bytes, F32Array | None]:
+    """The packed codes of a list, and its lengths; see :func:`decode_list`."""
     if len(piece) < LIST_HEADER.size:
         raise DamagedFileError("a list of vectors is shorter than its header")
     stated, vectors, size = LIST_HEADER.unpack_from(piece)
@@ -212,19 +245,19 @@ def decode_list(
         raise DamagedFileError(
             f"list {number} of {count} vectors is expected where list {stated} of {vectors} is"
         )
-    if count * len(centre) > max(MAX_LIST_BYTES, len(centre)):
+    if count * dimensions > max(MAX_LIST_BYTES, dimensions):
         raise DamagedFileError("a list of vectors is longer than any that is written")
     end = LIST_HEADER.size + size
     if len(piece) < end or (len(piece) > end) != has_lengths:
         raise DamagedFileError("a list of vectors has another length than its parts")
-    codes = unpack_codes(piece[LIST_HEADER.size : end], count, centre, trellis)
+    packed = piece[LIST_HEADER.size : end]
     if not has_lengths:
-        return codes, None
+        return packed, None
     planes = np.frombuffer(unpack_bytes(piece[end:], 4 * count), np.uint8).reshape(4, count)
     lengths = np.ascontiguousarray(planes.T).view("<f4").reshape(count).astype(np.float32)
     if not (np.isfinite(lengths) & (lengths > 0)).all():
         raise DamagedFileError("a vector has a length that is none")
-    return codes, lengths
+    return packed, lengths
 
 
 def _width(lists: int) -> int:

@@ -238,6 +238,12 @@ class Room:
             self._holders.pop(id(owner), None)
             return False
 
+    def bytes_of(self, owner: Any) -> int:
+        """Bytes of what is held of ``owner``."""
+        with self._lock:
+            entry = self._holders.get(id(owner))
+            return 0 if entry is None or entry[0]() is not owner else entry[1].bytes
+
     def forget(self, owner: Any) -> None:
         """Let go of the lists of ``owner``."""
         with self._lock:

@@ -9,7 +9,6 @@ is at which byte.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +16,8 @@ import numpy as np
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.text_vectors import MAX_PASSAGES, Passages
 from audiomem_sql.errors import DamagedFileError, FormatVersionError
-from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index import ReadList, VectorIndex
+from audiomem_sql.indexes.vectors.opened_index import FindCodec, OpenedIndex
 from audiomem_sql.indexes.vectors.packing import pack_bytes, unpack_bytes
 from audiomem_sql.indexes.vectors.visits import FarLists
 
@@ -100,6 +99,14 @@ class PassageMap:
         return cls(counts, spans), end
 
 
+class OpenedPassages(OpenedIndex):
+    """What a process keeps of an index of passages; ``map`` says whose they are."""
+
+    def __init__(self, data: bytes, rows: int, find_codec: FindCodec | None = None) -> None:
+        self.map, at = PassageMap.from_bytes(data, rows)
+        super().__init__(data[at:], self.map.entries, find_codec)
+
+
 class PassageIndex(VectorIndex):
     """The index opened for reading; its own rows are the entries. Safe to use from several threads.
 
@@ -109,7 +116,7 @@ class PassageIndex(VectorIndex):
     rows: rows of the segment.
     read_list: the bytes of list i.
     find_codec: the codec of a digest, which the index shares with that of the column of vectors.
-    far: as of ``VectorIndex``.
+    far, opened: as of ``VectorIndex``.
     """
 
     def __init__(
@@ -117,11 +124,13 @@ class PassageIndex(VectorIndex):
         data: bytes,
         rows: int,
         read_list: ReadList,
-        find_codec: Callable[[bytes], VectorCodec | None] | None = None,
+        find_codec: FindCodec | None = None,
         far: FarLists | None = None,
+        opened: OpenedPassages | None = None,
     ) -> None:
-        self.map, at = PassageMap.from_bytes(data, rows)
-        super().__init__(data[at:], self.map.entries, read_list, find_codec, far=far)
+        opened = opened or OpenedPassages(data, rows, find_codec)
+        self.map = opened.map
+        super().__init__(b"", self.map.entries, read_list, far=far, opened=opened)
 
     def values(self, rows: I64Array) -> list[bytes | None]:
         """What the column of passages holds in ``rows``, int64 (n,), rising."""

@@ -37,6 +37,9 @@ class FarLists(Protocol):
     def prefetch(self, numbers: Sequence[int]) -> None:
         """Tell which lists will be read next, so that they are asked for at the same time."""
 
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        """The bytes of lists, all of which are asked for at the same time."""
+
     def along(self, visited: BoolArray) -> BoolArray:
         """``visited``, bool (lists,), and the lists that are read along with these, between them."""
 

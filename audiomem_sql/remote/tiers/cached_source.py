@@ -48,6 +48,11 @@ class CachedSource(ByteSource):
         self._read_anew: dict[int, int] = {}
         self._lease, self._below = lease, below
 
+    @property
+    def lasting_identity(self) -> Hashable | None:
+        """That of the source below."""
+        return self._open_below().lasting_identity
+
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """What the tiers have not is asked for in one read of the source below."""
         return self._read(ranges, self._found)

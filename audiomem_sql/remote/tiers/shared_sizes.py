@@ -37,8 +37,12 @@ class _Handle:
         self.descriptor = -1
 
     def __del__(self, close: Callable[[int], None] = os.close) -> None:  # module os may be gone by then
-        if self.descriptor >= 0:
-            close(self.descriptor)
+        descriptor, self.descriptor = (
+            self.descriptor,
+            -1,
+        )  # whoever comes later closes nothing
+        if descriptor >= 0:
+            close(descriptor)
 
 
 class SharedLock:

@@ -7,7 +7,7 @@ places in that stream. Every byte that leaves it has passed a CRC-32C, or was re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from audiomem_sql.storage.pages.identity import Pages, unreadable
 from audiomem_sql.storage.pages.layout import PageLayout
 from audiomem_sql.storage.pages.opening import opened
 from audiomem_sql.storage.pages.recovery import Corrections, Recovery
+from audiomem_sql.storage.pages.scattered import read_scattered
 from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
 from audiomem_sql.storage.pages.shared_pages import SharedPages
 from audiomem_sql.storage.pages.streams import Streams
@@ -288,6 +289,10 @@ class PagedFile:
                 return self._stream_cells(numbers, missing_is_error=missing_is_error)
         return payload, intact
 
+    def read_many(self, stream: int, ranges: Sequence[tuple[int, int]]) -> list[memoryview] | None:
+        """Ranges of a stream, (place, length) each, by one read; None where :meth:`read` has more to do."""
+        return read_scattered(self.source, self._streams, self._spans, self._seed, stream, ranges)
+
     def prefetch(self, stream: int, ranges: Iterable[tuple[int, int]]) -> None:
         """Tell which bytes of a stream will be read next, (place, length) each: a store is asked once."""
         if self.is_far:
@@ -363,7 +368,7 @@ class PagedFile:
             count = min(step, there - first)
             pages, frames = self.source.read_checked(self.first + first, count)
             bad = ~self._cells(pages, first)[1].reshape(count, -1)
-            spoiled = self._spoiled_parity(pages)
+            spoiled = self.layout.spoiled_parity(pages)
             for row in range(count):
                 headers = sum(header is None for header in self._headers(pages[row], first + row))
                 parity = bool(spoiled[row]) and not bad[row].any()
@@ -372,14 +377,6 @@ class PagedFile:
                     yield PageDamage(first + row, not frames[row], headers, cells, parity)
             if progress is not None:
                 progress(first + count)
-
-    def _spoiled_parity(self, pages: U8Array) -> BoolArray:
-        """Whether the inner code's parity is not that of the cells, bool (n,)."""
-        code = self.layout.code
-        if code is None:
-            return np.zeros(len(pages), bool)
-        body = self.layout.body(pages)
-        return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def recover(self, cells: I64Array) -> tuple[BoolArray, BoolArray]:
         """Whether cells, by their numbers in the segment, can be recovered, and by the outer code: bool (n,).

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import U8Array
+from audiomem_sql.arrays import BoolArray, U8Array
 from audiomem_sql.audio import Shape
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level
@@ -135,6 +135,14 @@ class PageLayout:
         pages: uint8 (n, page_size).
         """
         return np.ascontiguousarray(pages[:, self.header_bytes :])
+
+    def spoiled_parity(self, pages: U8Array) -> BoolArray:
+        """Whether the inner code's parity is not that of the cells, bool (n,), of uint8 (n, page_size)."""
+        code = self.code
+        if code is None:
+            return np.zeros(len(pages), bool)
+        body = self.body(pages)
+        return np.asarray((code.encode(body[:, : code.data_bytes]) != body).any(axis=1))
 
     def cells_of(self, pages: U8Array) -> U8Array:
         """The cells of pages, uint8 (n * cells, cell_bytes)."""

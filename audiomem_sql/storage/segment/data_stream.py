@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from audiomem_sql.blocks.compression import Decompressor
@@ -38,6 +38,12 @@ class DataStream:
     def prefetch(self, extents: Iterable[tuple[int, int]]) -> None:
         """Tell what will be read next: offsets and lengths; see :meth:`PagedFile.prefetch`."""
         self._file.prefetch(self._first_cell, extents)
+
+    @property
+    def lasting_identity(self) -> Hashable | None:
+        """What nobody will ever find other bytes under, in this process; None where nothing says so."""
+        identity = self._file.source.file.lasting_identity
+        return None if identity is None else (identity, self._file.header.segment_id, self._first_cell)
 
     @property
     def ahead(self) -> Callable[[Iterable[tuple[int, int]]], None] | None:
@@ -110,6 +116,21 @@ class DataStream:
         except DamagedFileError as error:
             self.locate(error, extent)
             raise
+
+    def extents(self, extents: Sequence[Extent]) -> list[bytes]:
+        """The same of several, which are read at once where the file is far away."""
+        stored = self._file.read_many(self._first_cell, [(each.offset, each.stored) for each in extents])
+        if stored is None:
+            return [self.extent(each) for each in extents]
+        check_room(2 * sum(each.raw for each in extents), self.path)
+        decompressor, found = Decompressor(), []
+        for each, data in zip(extents, stored, strict=True):
+            try:
+                found.append(decompressor.decompress(data, each.raw))
+            except DamagedFileError as error:
+                self.locate(error, each)
+                raise
+        return found
 
     def page(self, offset: int) -> int:
         """The page that holds byte ``offset``."""

@@ -157,13 +157,20 @@ class GroupedDirectory(BlockDirectory):
 
     def around(self, rows: I64Array | Sequence[int]) -> BlockDirectory:
         """A directory that is right where it speaks of ``rows``."""
+        filled = self._filled
+        if filled is not None and len(rows) == 1:  # most of the time of a lookup of one row
+            group = int(self._starts.searchsorted(rows[0], side="right")) - 1
+            if 0 <= group < len(self._present) and self._present[group]:
+                return filled
         return self._with(self._groups_of(rows))
 
     def across(self, start: int, stop: int) -> BlockDirectory:
         """A directory that is right from row ``start`` to ``stop`` - 1."""
         if stop <= start:
             return self._with(np.empty(0, np.int64))
-        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right").tolist()
+        first, last = self._starts.searchsorted([start, stop - 1], side="right").tolist()
+        if self._filled is not None and self._present[first - 1 : last].all():
+            return self._filled
         return self._with(np.arange(first - 1, last))
 
     def among(self, numbers: Sequence[int]) -> BlockDirectory:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +17,21 @@ from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
+from audiomem_sql.indexes.vectors import (
+    KNOWN_INDEXES,
+    OpenedIndex,
+    OpenedPassages,
+    PassageIndex,
+    VectorIndex,
+)
 from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent, VectorExtents
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
 from audiomem_sql.storage.segment.keyword_extents import open_keywords
 from audiomem_sql.storage.segment.vector_extents import ExtentsAhead, ListReader, array_of_vectors
+
+_Opened = TypeVar("_Opened", bound=OpenedIndex)
 
 
 class StoredIndexes:
@@ -77,17 +86,29 @@ class StoredIndexes:
         return index
 
     def _opened(self, column: int, extents: VectorExtents) -> VectorIndex:
-        header, rows = self._stream.extent(extents.header), self._catalog.rows
+        rows, schema = self._catalog.rows, self._catalog.schema
         lists, far = ListReader(extents.lists, self._stream.extent), self._far(extents)
-        schema = self._catalog.schema
         if not holds_passages(schema.columns[column]):
-            return VectorIndex(header, rows, lists, far=far)
+            opened = self._known(extents, lambda header: OpenedIndex(header, rows))
+            return VectorIndex(b"", rows, lists, far=far, opened=opened)
         vectors = next(place for place, passages in schema.passages.items() if passages == column)
         shared = self._vector_indexes.get(vectors)
         if shared is None and vectors in self._catalog.vectors:
             shared = self._vector_indexes[vectors] = self._opened(vectors, self._catalog.vectors[vectors])
         codec = None if shared is None else shared.codec
-        return PassageIndex(header, rows, lists, lambda _: codec, far)
+        passages = self._known(extents, lambda header: OpenedPassages(header, rows, lambda _: codec))
+        return PassageIndex(b"", rows, lists, far=far, opened=passages)
+
+    def _known(self, extents: VectorExtents, open_header: Callable[[bytes], _Opened]) -> _Opened:
+        """What ``open_header`` makes of the header, or has made of the same bytes in this process."""
+        identity = self._stream.lasting_identity
+        if identity is None:
+            return open_header(self._stream.extent(extents.header))
+        key = identity, extents.header
+        known = KNOWN_INDEXES.get(key) or KNOWN_INDEXES.keep(
+            key, open_header(self._stream.extent(extents.header))
+        )
+        return cast(_Opened, known)
 
     def _far(self, extents: VectorExtents) -> ExtentsAhead | None:
         """How the lists of an index are read from far away; None for a file that is near."""
@@ -96,7 +117,7 @@ class StoredIndexes:
             return None
         from audiomem_sql.remote import RemoteOptions
 
-        return ExtentsAhead(extents.lists, ahead, RemoteOptions.of_environment().reach)
+        return ExtentsAhead(extents.lists, ahead, self._stream.extents, RemoteOptions.of_environment().reach)
 
     def vectors(self, column: int, rows: I64Array) -> pa.Array:
         """The vectors of ``rows``, int64 (n,), as they were stored, or their passages."""

@@ -124,14 +124,19 @@ class ListReader:
 class ExtentsAhead:
     """The :class:`~audiomem_sql.indexes.vectors.FarLists` of an index in a segment that is far away.
 
-    ahead: tells which bytes of the data stream will be read next, by offset and length. reach: of searches.
+    ahead: tells which bytes of the data stream will be read next, by offset and length. read: reads several
+    extents at once. reach: of searches.
     """
 
     def __init__(
-        self, extents: Sequence[Extent], ahead: Callable[[Iterable[tuple[int, int]]], None], reach: float
+        self,
+        extents: Sequence[Extent],
+        ahead: Callable[[Iterable[tuple[int, int]]], None],
+        read: Callable[[Sequence[Extent]], list[bytes]],
+        reach: float,
     ) -> None:
         self.reach = reach
-        self._ahead = ahead
+        self._extents, self._ahead, self._read = extents, ahead, read
         self._offsets = np.array([extent.offset for extent in extents], np.int64)
         self._ends = self._offsets + np.array([extent.stored for extent in extents], np.int64)
         self._by_offset = np.argsort(self._offsets, kind="stable")
@@ -141,6 +146,10 @@ class ExtentsAhead:
         self._ahead(
             [(int(self._offsets[each]), int(self._ends[each] - self._offsets[each])) for each in numbers]
         )
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        """The bytes of lists, by one read."""
+        return self._read([self._extents[number] for number in numbers])
 
     def along(self, visited: BoolArray) -> BoolArray:
         """The lists bool (lists,), and those in gaps between them that cost less than a request."""

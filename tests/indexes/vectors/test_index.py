@@ -194,7 +194,7 @@ def test_the_cache_keeps_what_it_may() -> None:
     assert len(reads) == 3
     reader.search(QUERIES[:1], K, probes=3)
     assert len(reads) == 3
-    reader.close()
+    del reader
     assert cache.bytes == 0
     small = BlockCache(1 << 19)
     reader = VectorIndex(index.header, len(vectors), read, cache=small)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors import encoded_parts, index, lists_together
+from audiomem_sql.indexes.vectors import encoded_parts, index, lists_together, opened_index
 from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.lists_together import LONGEST, STEP, ListsTogether, Room
 from audiomem_sql.indexes.vectors.scanning import faiss
@@ -44,7 +44,7 @@ def opened(metric: str = "cosine", repeated: bool = False) -> VectorIndex:
 def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     """Room for the lists of this test alone."""
     own = Room(64 << 20)
-    monkeypatch.setattr(index, "TOGETHER", own)
+    monkeypatch.setattr(opened_index, "TOGETHER", own)
     return own
 
 
@@ -148,7 +148,7 @@ def test_a_vector_too_long_to_be_said_is_found(room: Room, monkeypatch: pytest.M
     for _ in range(2):
         rows, _ = reader.search(clustered(ROWS)[60:61], 1, probes=30)
         assert rows[0] == [60]
-        lists = room.lists_of(reader)
+        lists = room.lists_of(reader.opened)
         assert lists is not None
         assert len(lists.apart._joined()[1]) > 100
 
@@ -203,14 +203,21 @@ class Far:
 
     reach = 1.0
 
-    def __init__(self) -> None:
+    def __init__(self, read_list: Callable[[int], bytes]) -> None:
+        self._read_list = read_list
         self.told: list[int] = []
+        #: How many lists were asked for at the same time, each time.
+        self.read_together: list[int] = []
         #: Those of the last question, and how many were read along with them in all.
         self.visited = np.empty(0, bool)
         self.added = 0
 
     def prefetch(self, numbers: Sequence[int]) -> None:
         self.told += numbers
+
+    def read(self, numbers: Sequence[int]) -> list[bytes]:
+        self.read_together.append(len(numbers))
+        return [self._read_list(number) for number in numbers]
 
     def along(self, visited: BoolArray) -> BoolArray:
         between = np.zeros(len(visited), bool)
@@ -220,31 +227,93 @@ class Far:
 
 
 def test_what_lists_that_are_far_away_are_told() -> None:
-    """All lists of a search before the first is read, and none that is decoded; those between are read."""
+    """All lists of a search are asked for at once, and none that is decoded; those between are read."""
     header, lists = made("cosine")
-    far = Far()
-    far.reach = 0.5
+    read: list[int] = []
 
     def read_list(number: int) -> bytes:
-        assert number in far.told
+        read.append(number)
         return lists[number]
 
+    far = Far(read_list)
+    far.reach = 0.5
     reader = VectorIndex(header, ROWS, read_list, cache=BlockCache(64 << 20), far=far)
     for query in clustered(40, seed=3):
         visits = reader._visits.of(reader.codec.rotated(query[None]), 1)
         assert (visits[0] == far.along(far.visited)).all()
         reader.search(query[None], 1)
     assert far.added > 0
-    told = list(far.told)
-    assert len(told) == len(set(told)) <= reader.lists
+    assert not far.told
+    assert sum(far.read_together) == len(read) == len(set(read)) <= reader.lists
+    assert len(far.read_together) <= 40  # one for each question that needs any
+    read.clear()
     reader.vectors(np.arange(ROWS))
-    assert set(far.told) == set(range(reader.lists))
+    assert set(far.told) == set(read) == set(range(reader.lists))
+
+
+def test_many_lists_are_told_before_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it is still one step; in which groups they are decoded changes nothing."""
+    header, lists = made("cosine")
+    query = clustered(1, seed=3)
+    expected = opened().search(query, 20, probes=30)
+    for at_once in (1, 700, ROWS):
+        monkeypatch.setattr(index, "_READ_TOGETHER", at_once)
+        monkeypatch.setattr(index, "_DECODED_TOGETHER", max(1, at_once // 2))
+        far = Far(lists.__getitem__)
+        reader = VectorIndex(header, ROWS, lists.__getitem__, cache=BlockCache(64 << 20), far=far)
+        for found, known in zip(reader.search(query, 20, probes=30), expected, strict=True):
+            np.testing.assert_array_equal(found, known)
+        assert sum(far.read_together) == reader.lists
+        assert far.told == ([] if at_once == ROWS else list(range(reader.lists)))
+        assert (len(far.read_together) == 1) == (at_once == ROWS)
+
+
+def test_who_opens_the_same_bytes_again_reads_nothing(room: Room) -> None:
+    header, lists = made("cosine")
+    first = VectorIndex(header, ROWS, lists.__getitem__)
+    queries = clustered(3, seed=3)
+    expected = first.search(queries, 9, probes=30)
+
+    def read_list(number: int) -> bytes:
+        raise AssertionError(number)
+
+    second = VectorIndex(b"", ROWS, read_list, opened=first.opened)
+    del first
+    for found, known in zip(second.search(queries, 9, probes=30), expected, strict=True):
+        np.testing.assert_array_equal(found, known)
+    assert room.bytes > 0
+    del second
+    assert room.bytes == 0
+
+
+def test_what_is_kept_for_the_next_is_bounded(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what was decoded, too; what somebody uses is known beyond that."""
+    known = opened_index._Known()
+    monkeypatch.setattr(index, "KNOWN_INDEXES", known)
+    made_of = {key: known.keep(key, opened().opened) for key in range(opened_index.KEPT_INDEXES + 2)}
+    in_use = made_of[0]
+    del made_of
+    assert known.get(1) is None
+    assert known.get(0) is in_use
+    assert known.keep(0, opened().opened) is in_use
+    reader = VectorIndex(b"", ROWS, made("cosine")[1].__getitem__, opened=in_use)
+    reader.search(clustered(1, seed=3), 9, probes=30)
+    assert known.get(17) is not None
+    monkeypatch.setattr(opened_index, "KEPT_BYTES", in_use.bytes - 1)
+    held = room.bytes
+    assert in_use.bytes > held > 0
+    del reader  # whoever closes an index looks
+    assert known.get(0) is in_use
+    del in_use
+    known.trim()
+    assert known.get(0) is None
+    assert room.bytes == 0
 
 
 def test_a_query_that_is_near_nothing_reaches_a_quarter() -> None:
     """And lists for 30 vectors a row; with a reach of 0 nearly all."""
     header, lists = made("cosine")
-    query, far = clustered(1, seed=3), Far()
+    query, far = clustered(1, seed=3), Far(lists.__getitem__)
     reader = VectorIndex(header, ROWS, lists.__getitem__, cache=BlockCache(0), far=far)
     rotated, counts = reader.codec.rotated(query), reader._counts
     near = np.flatnonzero(reader._visits.of(rotated, 1)[0])
@@ -276,7 +345,7 @@ def test_a_reach_by_default_is_of_one_query_among_all_rows() -> None:
             read.append(number)
             return lists[number]
 
-        return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), far=Far())
+        return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), far=Far(read_list))
 
     query, several = clustered(1, seed=3), clustered(2, seed=3)
     counts = opened()._counts
@@ -310,13 +379,13 @@ def test_what_was_used_longest_ago_goes_first(room: Room) -> None:
     room.most = 2 * one + one // 2
     first.search(query, 5)
     third.search(query, 5, probes=30)
-    assert room.lists_of(second) is None
-    assert room.lists_of(first) is not None
-    assert room.lists_of(third) is not None
+    assert room.lists_of(second.opened) is None
+    assert room.lists_of(first.opened) is not None
+    assert room.lists_of(third.opened) is not None
     assert room.bytes <= room.most
-    first.close()
-    assert room.lists_of(first) is None
     del third
+    assert 0 < room.bytes <= one
+    room.clear()
     gc.collect()
     assert room.bytes == 0
     room.most = one // 2

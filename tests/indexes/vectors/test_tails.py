@@ -10,7 +10,7 @@ import pytest
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.indexes.vectors import encoded_parts, tails
-from audiomem_sql.indexes.vectors.index import TOGETHER, VectorIndex
+from audiomem_sql.indexes.vectors.index import VectorIndex
 from audiomem_sql.indexes.vectors.tails import Tails, first_fetch, head_of
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.spooled_arrays import ArrayRows
@@ -51,7 +51,7 @@ def both(metric: str, queries: F32Array, monkeypatch: pytest.MonkeyPatch, *optio
         monkeypatch.setattr(tails, "LEAST_VECTORS", least)
         reader = opened(metric)
         results.extend(reader.search(queries, *options))  # type: ignore[arg-type]
-        lists = TOGETHER.lists_of(reader)
+        lists = reader.opened.lists_together()
         assert lists is not None
         assert (lists.tails is not None) == (least == 5000)
     return results
