@@ -51,6 +51,7 @@ def test_the_pages_with_examples() -> None:
         "PYTHON",
         "ANALYSIS",
         "ORM",
+        "REMOTE",
         "STREAMING",
         "TIERS",
         "SHARDS",

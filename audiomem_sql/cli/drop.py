@@ -10,11 +10,11 @@ from audiomem_sql.errors import OptionError
 
 
 def drop(
-    file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
+    file: Annotated[str, typer.Argument(help="The FLAC file, or its URL.", metavar="FILE")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a table with all its versions: the file, its log and its delta files, and nothing else. Of a
-    folder of shards the manifest and the shards that it names.
+    folder of shards the manifest and the shards that it names, of a table in a store its objects.
 
     DROP TABLE of SQL leaves the file as it is.
     """  # noqa: D205 (this is the help, one paragraph)
@@ -22,16 +22,25 @@ def drop(
     import sys
 
     from audiomem_sql.cli import output
-    from audiomem_sql.shards import is_half_dropped
+    from audiomem_sql.errors import DamagedFileError, StorageError
+    from audiomem_sql.machine.urls import is_url
+    from audiomem_sql.shards import is_half_dropped, is_sharded
     from audiomem_sql.table.dropping import drop
     from audiomem_sql.table.reader import TableReader
+    from audiomem_sql.table.stored_dropping import described
 
     said = "what is left of a table"
     if not is_half_dropped(file):
-        with TableReader(file) as table:
-            rows, versions = len(table), len(table.versions)
-            size = output.size(table.files.size())
-        said = f"{output.counted(rows, 'row')}, {output.counted(versions, 'version')}, {size}"
+        try:
+            with TableReader(file) as table:
+                rows, versions = len(table), len(table.versions)
+                size = output.size(table.files.size())
+        except (DamagedFileError, StorageError):
+            if not is_url(file) or is_sharded(file):
+                raise
+            said = described(file)
+        else:
+            said = f"{output.counted(rows, 'row')}, {output.counted(versions, 'version')}, {size}"
     if not yes:
         if not sys.stdin.isatty():
             raise OptionError(
@@ -39,6 +48,7 @@ def drop(
             )
         typer.confirm(f"{file}: delete {said}?", abort=True)
     deleted = drop(file)
-    print(f"{file}: {said}: deleted in {output.counted(len(deleted), 'file')}")
+    things = output.counted(len(deleted), "object" if is_url(file) else "file")
+    print(f"{file}: {said}: deleted in {things}")
     if os.path.isdir(file):
         output.note(f"audiomem: {file}: the folder stays: there are files in it that are not of the table.")

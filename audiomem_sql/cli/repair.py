@@ -27,25 +27,38 @@ def repair(
 
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
-    from audiomem_sql.machine.file_names import resolved
+    from audiomem_sql.errors import OptionError
+    from audiomem_sql.machine.file_names import place_of
+    from audiomem_sql.machine.urls import is_url
     from audiomem_sql.table.copying import repair_copy
     from audiomem_sql.table.table import Table
 
     if replica:
         return _heal(file, replica, json, output_file)
-    with Table(file) as table, bar("bytes") as progress:
-        done = (
-            table.repair(progress=progress.to)
-            if output_file is None
-            else repair_copy(table.snapshot, table.files, output_file, progress.to)
-        )
+    if is_url(file):
+        if output_file is not None:
+            raise OptionError(
+                "--output repairs a copy of a local table",
+                remedy="`audiomem backup` copies what is at a URL, repaired.",
+            )
+        from audiomem_sql.upkeep.repair_stored import repair_stored
+
+        with bar("objects") as progress:  # also where the table cannot be opened
+            done = repair_stored(file, progress.to)
+    else:
+        with Table(file) as table, bar("bytes") as progress:
+            done = (
+                table.repair(progress=progress.to)
+                if output_file is None
+                else repair_copy(table.snapshot, table.files, output_file, progress.to)
+            )
     if json:
         output.print_json([dataclasses.asdict(each) for each in done])
         return 0
     for each in done:
         cells = output.counted(each.inner + each.outer, "cell")
         said = f"repaired, {cells} brought back" if each.changed else "was whole"
-        name = file if each.file == resolved(file) else each.file
+        name = file if each.file == place_of(file) else each.file
         print(f"{name}: {said}")
     return 0
 

@@ -24,7 +24,7 @@ def tier(
         bool, typer.Option("--dry-run", help="Say what would be moved, and move nothing.")
     ] = False,
     restore: Annotated[
-        bool, typer.Option("--restore", help="Ask for the archived object at PLACE, to read it.")
+        bool, typer.Option("--restore", help="Ask for what is archived at PLACE, to read it.")
     ] = False,
     days: Annotated[int, typer.Option("--days", help="How long it can be read then.")] = 7,
     speed: Annotated[str, typer.Option("--speed", help="Standard, Bulk or Expedited.")] = "Standard",
@@ -36,16 +36,18 @@ def tier(
     from audiomem_sql.cli import output
     from audiomem_sql.errors import OptionError
     from audiomem_sql.remote import archive
-    from audiomem_sql.upkeep.storage_classes import move_old, parse_age
+    from audiomem_sql.upkeep.storage_classes import move_old, parse_age, restore_all
 
     if restore:
         if older_than is not None or to is not None or dry_run:
-            raise OptionError("--restore asks for one object, and moves nothing")
-        restored = archive.restore(place, days, speed)
+            raise OptionError("--restore asks for what is archived, and moves nothing")
+        restored = restore_all(place, days, speed)
         if json:
-            output.print_json(asdict(restored))
-        else:
-            print(f"{restored.url}: {archive.told(restored)}")
+            output.print_json([asdict(each) for each in restored])
+        for asked in restored if not json else ():
+            print(f"{asked.url}: {archive.told(asked)}")
+        if not restored:
+            output.note(f"audiomem: {place}: nothing of it is archived")
         return 0
     if older_than is None or to is None:
         raise OptionError("--older-than and --to are missing", remedy="Write --older-than 90d --to GLACIER.")

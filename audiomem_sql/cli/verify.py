@@ -122,6 +122,7 @@ def _verify_copies(file: str, replicas: list[str] | None, json: bool) -> int:
     """Read each copy of a table by itself; 1 if one of them is not whole."""
     from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
+    from audiomem_sql.shards import is_sharded
     from audiomem_sql.storage.segment import NumberedElsewhereError
     from audiomem_sql.versions import copy_places
 
@@ -130,13 +131,17 @@ def _verify_copies(file: str, replicas: list[str] | None, json: bool) -> int:
             "--all-replicas needs to know where they are", remedy="Name each: --replica s3://bucket/kb.flac"
         )
     places = copy_places(file, replicas)
-    try:
-        found = _file_problems(places)
-    except NumberedElsewhereError:
+    has_manifest = is_sharded(file)
+    if not has_manifest:
+        try:
+            found = _file_problems(places)
+        except NumberedElsewhereError:
+            has_manifest = True
+    if has_manifest:
         from audiomem_sql.upkeep.heal_stored import stored_problems
 
         with bar("places") as progress:
-            found = list(stored_problems(places, progress.to))
+            found = list(stored_problems([place.rstrip("/") for place in places], progress.to))
     facts = [{"place": place, "ok": not faults, "problems": faults} for place, faults in found]
     for place, faults in found if not json else ():
         print("\n".join(faults) if faults else f"{place}: all well")

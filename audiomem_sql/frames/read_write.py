@@ -81,17 +81,31 @@ def open(
         )
     except StorageError as error:
         if restore:
-            _ask_for(error)
+            _ask_for(error, os.fsdecode(path))
         raise
 
 
-def _ask_for(error: StorageError) -> None:
-    """Ask for the object that an error says is archived: StorageError that says when to try again."""
-    from audiomem_sql.remote import ArchivedError, archive
+def _ask_for(error: StorageError, path: str) -> None:
+    """Ask for what an error says is archived: StorageError that says when to try again.
 
-    if isinstance(error, ArchivedError) and error.file is not None:
-        restored = archive.restore(error.file)
-        raise StorageError(archive.told(restored), file=error.file) from None
+    Of the table at ``path`` all that is archived is asked for at once, as each takes hours.
+    """
+    from audiomem_sql.remote import ArchivedError, archive
+    from audiomem_sql.upkeep.storage_classes import restore_all
+
+    if not isinstance(error, ArchivedError) or error.file is None:
+        return
+    own = error.file.startswith(path)
+    waiting = [
+        each
+        for each in (restore_all(path) if own else [archive.restore(error.file)])
+        if each.state != "ready"
+    ]
+    if not waiting:
+        raise StorageError("its restore is done by now: open it again", file=error.file) from None
+    slowest = max(waiting, key=lambda each: (each.state == "asked", each.until))
+    count = f"{len(waiting)} objects are archived: " if len(waiting) > 1 else ""
+    raise StorageError(f"{count}{archive.told(slowest)}", file=error.file) from None
 
 
 def read_flac(

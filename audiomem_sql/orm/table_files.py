@@ -14,7 +14,7 @@ from typing import Any
 from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.lexemes import Lexeme, lexemes
 from audiomem_sql.errors import StorageError
-from audiomem_sql.machine.file_names import is_there, resolved
+from audiomem_sql.machine.file_names import is_there, place_of
 from audiomem_sql.table import dropping
 from audiomem_sql.vtab.arguments import absolute, unquoted
 
@@ -101,6 +101,6 @@ def delete_unused(execute: Execute, path: str) -> None:
     """
     if not is_there(path):
         return
-    wanted = resolved(path)
-    if all(resolved(used) != wanted for *_, used in tables_with_files(execute)):
+    wanted = place_of(path)
+    if all(place_of(used) != wanted for *_, used in tables_with_files(execute)):
         dropping.drop(path)

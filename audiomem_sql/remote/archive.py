@@ -187,10 +187,15 @@ class Bucket:
             raise StorageError("the store cannot be asked: look at AWS_ENDPOINT_URL", file=name) from None
 
 
-def restore(url: str, days: int = 7, speed: str = "Standard") -> Restored:
-    """Ask for the object at ``url``; raises as ``Bucket`` and its ``restore``."""
+def check_days(days: int) -> None:
+    """OptionError unless an object can be had for so long."""
     if not 1 <= days <= 3650:
         raise OptionError(f"{days} days are not 1 to 3650")
+
+
+def restore(url: str, days: int = 7, speed: str = "Standard") -> Restored:
+    """Ask for the object at ``url``; raises as ``Bucket`` and its ``restore``."""
+    check_days(days)
     bucket = Bucket(url)
     return bucket.restore(bucket.key, days, speed)
 

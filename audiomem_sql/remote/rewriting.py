@@ -48,10 +48,16 @@ def replace_object(url: str, pin: Pin, path: str) -> None:
     timeout = RemoteOptions.of_environment().timeout
     store, key = store_of(url, timeout + size / _SLOWEST)
     try:
-        known: dict[str, Any] = dict(module.get(store, key, options={"range": (0, 1)}).attributes)
-        module.put(
-            store, key, Path(path), mode={"e_tag": pin.tag}, attributes=known or None, use_multipart=False
-        )
+        there = module.get(store, key, options={"range": (0, 1)})
+        if there.meta["e_tag"] != pin.tag:
+            raise another_snapshot(name)
+        condition = {"e_tag": pin.tag}
+        if there.meta.get("version"):  # Google knows the condition of a generation alone
+            condition["version"] = there.meta["version"]
+        known: dict[str, Any] = dict(there.attributes)
+        module.put(store, key, Path(path), mode=condition, attributes=known or None, use_multipart=False)
+    except StorageError:
+        raise
     except Exception as error:
         if type(error).__name__ in ("PreconditionError", "AlreadyExistsError"):
             raise another_snapshot(name) from None

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError, InFile, StorageError, UnsupportedError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.urls import below, shown
 from audiomem_sql.shards.files import MANIFEST, ShardedFiles
@@ -50,6 +50,15 @@ def read_remote_manifest(url: str) -> tuple[Manifest, str | None, FileState]:
         if is_manifest(data):
             return content_of(_head_of(url, source, data).manifest), None, FileState.of_source(source)
         return (*unpack_manifest(data), FileState.of_source(source))
+
+
+def is_copied_folder(url: str) -> bool:
+    """Whether the manifest at ``url`` is that of a folder, which was copied there."""
+    try:
+        unpack_manifest(_read(url)[1])
+    except AudioMemError:
+        return False
+    return True
 
 
 def _read(url: str) -> tuple[RemoteFile, bytes]:
@@ -125,11 +134,13 @@ class RemoteShard(ShardFile):
 class _Asked:
     """When the store was last asked for the manifest, by ``time.monotonic``.
 
-    stored: the objects of the table, once it is known to be one that is written to here.
+    stored: the objects of the table, once it is known to be one that is written to here. anew: whether the
+    next load uses nothing that is open.
     """
 
     at: float = 0.0
     stored: StoredTable | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,10 @@ class RemoteShardedFiles(ShardedFiles):
         """The objects of a table that is written to here; None for a copy. Known when it has been loaded."""
         return self._asked.stored
 
+    def forget(self) -> None:
+        """Open everything anew at the next load."""
+        self._asked.anew = True
+
     def size(self) -> int:
         """Bytes of all objects. StorageError if they cannot be asked for."""
         from audiomem_sql.remote import RemoteFile
@@ -182,6 +197,8 @@ class RemoteShardedFiles(ShardedFiles):
         from audiomem_sql.remote.commits.manifest_bytes import is_manifest
 
         url = below(self.url, MANIFEST)
+        if self._asked.anew:
+            known, self._asked.anew = None, False
         if self.stored is not None:
             return self._load_stored(self.stored, cache, known)
         self._asked.at = time.monotonic()

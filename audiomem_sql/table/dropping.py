@@ -28,8 +28,8 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
     What is of another table, or none, stays. So does a symbolic link at ``path``, by which a table can be
     created again. Whoever has the table open reads on. The file goes first: a crash before the end leaves no
     table, never an older one. A shard is not deleted by itself: UnsupportedError. Of a sharded table the
-    files that the manifest names go, and the folder if nothing else is in it; where that is interrupted, drop
-    it again.
+    files that the manifest names go, and the folder if nothing else is in it; of a table in a store the
+    objects that belong to it. Where that is interrupted, drop it again.
 
     busy_timeout: seconds to wait while somebody writes to it; then BusyError. NotAudioMemoryError for what is
     no table, StorageError for what cannot be deleted or has a hard link, DamagedFileError for a table that
@@ -41,6 +41,10 @@ def drop(path: str | os.PathLike[str], *, busy_timeout: float = 0.0) -> list[str
         from audiomem_sql.table.sharded_dropping import drop_folder
 
         return drop_folder(path, busy_timeout)
+    if is_url(path):
+        from audiomem_sql.table.stored_dropping import drop_stored
+
+        return drop_stored(os.fsdecode(path), busy_timeout)
     files = TableFiles.at(path)
     with _alone(files, busy_timeout) as beside:
         _delete(files.base)

@@ -79,9 +79,9 @@ class OpenTable:
         self.on_damage = on_damage
         self.fixed = version is not None or as_of is not None
         self.closed = False
-        if salvage and self.files.is_remote:
+        if salvage and self.files.is_remote and isinstance(self.files, ShardedFiles):
             raise UnsupportedError(
-                "salvage looks for the files beside a table, which a store does not show",
+                "salvage looks for the files of a folder of shards, which a store does not show",
                 file=self.path,
                 remedy="Download all of them, and salvage that.",
             )
@@ -234,6 +234,12 @@ def _salvaged(files: TableFiles, blocks: BlockCache) -> Snapshot:
         from audiomem_sql.upkeep.salvaged_shards import load_salvaged_shards
 
         return load_salvaged_shards(files, blocks)
+    if files.is_remote:
+        from audiomem_sql.upkeep.salvaged_stored import load_salvaged_stored
+        from audiomem_sql.versions import RemoteTableFiles
+
+        assert isinstance(files, RemoteTableFiles)
+        return load_salvaged_stored(files, blocks)
     return load_salvaged(files, blocks)
 
 
@@ -243,7 +249,6 @@ def _files_at(
     """The files of the table that ``path`` leads to: a folder is that of a sharded one."""
     if (tiers and not is_url(path)) or not is_sharded(path):
         return table_files(path, tiers, replicas, partial=partial)
-    if replicas or partial:
-        what = "replicas" if replicas else "partial"
-        raise not_on_shards(f"is not opened with {what}", path, f"Leave {what} out.")
-    return sharded_files(path, tiers)
+    if partial:
+        raise not_on_shards("is not opened with partial", path, "Leave partial out.")
+    return sharded_files(path, tiers, replicas)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.errors import UnsupportedError
@@ -33,8 +32,8 @@ class Placed:
         Empty for a table that was opened without replicas.
         """
         files = self._opened.files
-        left_out = dict(getattr(files, "left_out", ()))
-        return {name: left_out.get(name, "") for name in map(shown, getattr(files, "places", ()))}
+        left_out = dict(files.left_out_places)
+        return {name: left_out.get(name, "") for name in map(shown, files.places)}
 
     def heal(self, *, progress: Progress | None = None) -> list[Healed]:
         """Make every damaged copy of the file whole, from the others; what was done, a place each.
@@ -44,7 +43,7 @@ class Placed:
         condition that nobody else replaced them; web servers cannot be written to. UnsupportedError without
         replicas; DamagedFileError if all copies together are not whole, StorageError for what cannot be read.
         """
-        places: Sequence[str] = getattr(self._opened.files, "places", ())
+        places = self._opened.files.places
         if not places:
             raise UnsupportedError(
                 "was opened without replicas, so there is nothing to heal it from",
@@ -55,7 +54,7 @@ class Placed:
 
         healed = heal(places, progress)
         if any(each.changed for each in healed) and not self._opened.fixed:
-            getattr(self._opened.files, "forget", lambda: None)()
+            self._opened.files.forget()
             self._opened.reload()
         return healed
 

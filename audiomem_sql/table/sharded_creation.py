@@ -110,11 +110,11 @@ def is_folder_name(path: str | os.PathLike[str]) -> bool:
 
 
 def create_salvaged(
-    path: str | os.PathLike[str], broken: TableReader, options: Mapping[str, Any], like: str
+    path: str | os.PathLike[str], broken: TableReader, options: Mapping[str, Any], like: str | None
 ) -> None:
     """Make an empty table at ``path``, which must be free, for the rows of ``broken``.
 
-    like: the file whose mode and owner it gets.
+    like: the file whose mode and owner it gets, if there is one.
     """
     columns = salvaged_columns(broken)
     if is_folder_name(path):
@@ -132,8 +132,12 @@ def _salvaged_shards(broken: TableReader) -> dict[str, Any]:
 
 
 def remove_new(files: TableFiles) -> None:
-    """Delete the files of a table that was just created, and is empty. Objects in a store stay."""
+    """Delete the files of a table that was just created, and is empty. Objects of shards in a store stay."""
     if files.is_remote:
+        if not isinstance(files, ShardedFiles):
+            from audiomem_sql.table.stored_dropping import remove_new_stored
+
+            remove_new_stored(files.address)
         return
     os.unlink(files.base)
     if isinstance(files, ShardedFiles):

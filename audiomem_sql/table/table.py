@@ -121,7 +121,8 @@ class Table(TableReader, Copying):
         """
         kept = broken.options.to_catalog() | dict(options or {})
         model_digest = str(kept.pop("model_digest", ""))
-        like = broken.snapshot.segments[0].path  # a delta, where the base is lost
+        # a delta, where the base is lost
+        like = None if broken.files.is_remote else broken.snapshot.segments[0].path
         create_salvaged(path, broken, kept, like)  # its model is the file's word, not the user's
         table = cls(path)
         try:

@@ -162,7 +162,8 @@ class Upkeep:
 
     def repair(self, progress: Progress | None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each."""
-        self._session.check_files("repaired")
+        if self._opened.files.is_remote:
+            return self._repair_objects(progress)
         repairs: list[Repair] = []
         base = self._opened.files.base
         with self._session.writing(damaged=True), table_files(self._opened.snapshot) as files:
@@ -176,6 +177,25 @@ class Upkeep:
                         os.unlink(temporary)
             repairs.extend(filter(None, [repair_head(self._opened.files)]))
         return repairs
+
+    def _repair_objects(self, progress: Progress | None) -> list[Repair]:
+        """The same of a table in a store. Nobody is kept from writing: segments never change otherwise."""
+        from audiomem_sql.upkeep.repair_stored import repair_stored
+
+        self._session.check_no_transaction()
+        files = self._opened.files
+        if files.places:
+            raise UnsupportedError(
+                "was opened with replicas, which make each other whole",
+                file=self._opened.path,
+                remedy="Call heal(), or open it without replicas.",
+            )
+        try:
+            return repair_stored(files.address, progress)
+        finally:
+            if not self._opened.fixed:
+                files.forget()
+                self._opened.reload()
 
     def set_cover(self, cover: Picture | None) -> None:
         """Make ``cover`` the front cover of the table's file, or take the cover away."""

@@ -146,7 +146,7 @@ def _make_image(image: str, copies: Sequence[Copy], sound: Sequence[Copy]) -> No
     if sound:
         assert sound[0].source is not None
         with open(image, "wb") as file:
-            for _, data in _parts(sound[0].source):
+            for _, data in parts_of(sound[0].source):
                 file.write(data)
     else:
         _join(image, copies)
@@ -185,7 +185,7 @@ def _join(image: str, copies: Sequence[Copy]) -> None:
                 with contextlib.suppress(DamagedFileError):  # what parity brings back is written below
                     segment.file.payload_of_page(damage.page)
         with open(image, "wb") as joined:  # with the choices that were made
-            for _, data in _parts(file.newest.file.source.file, _JOINED_BYTES):
+            for _, data in parts_of(file.newest.file.source.file, _JOINED_BYTES):
                 joined.write(data)
     finally:
         file.close()
@@ -197,7 +197,7 @@ def _join(image: str, copies: Sequence[Copy]) -> None:
     os.replace(temporary, image)
 
 
-def _parts(source: ByteSource, step: int = _STEP_BYTES) -> Iterator[tuple[int, bytes]]:
+def parts_of(source: ByteSource, step: int = _STEP_BYTES) -> Iterator[tuple[int, bytes]]:
     """All bytes with their offsets. StorageError where some are missing."""
     for start in range(0, source.size, step):
         check_interrupt()
@@ -224,7 +224,7 @@ def _healed(copy: Copy, image: str, fill: Callable[[str, str], None] | None, *, 
     different = _different(copy.source, image)
     try:
         if is_url(copy.address):
-            _replace_object(copy, image)
+            replace_copy(copy, image)
         else:
             _replace_file(copy, image)
     except AudioMemError as error:
@@ -243,7 +243,7 @@ def _different(source: ByteSource, image: str) -> int:
     """Bytes of the image in stretches that ``source`` has otherwise, or not at all."""
     found = 0
     with contextlib.closing(open_source(image)) as right:
-        for start, data in _parts(right):
+        for start, data in parts_of(right):
             try:
                 other = source.read_at(start, len(data))
             except StorageError:
@@ -257,7 +257,7 @@ def _different(source: ByteSource, image: str) -> int:
     return found
 
 
-def _replace_object(copy: Copy, image: str) -> None:
+def replace_copy(copy: Copy, image: str) -> None:
     """Put the image in the place of an object, and look whether it is there: an answer may be lost."""
     from audiomem_sql.remote import RemoteFile, replace_object
 

@@ -58,7 +58,7 @@ def heal_stored(places: Sequence[str], progress: Progress | None = None) -> list
     StorageError if another place has another table, or a later state. progress: objects done and in all.
     """
     newest, found = _open(places)
-    names = _names(newest)
+    names = names_of(newest)
     for number, name in enumerate(names):
         _heal_object(found, name)
         if progress is not None:
@@ -84,7 +84,7 @@ def stored_problems(
         elif place.parsed.seq < newest.seq:
             had = place.parsed.version
             faults.append(f"{place.name}: has version {had}, and {newest.version} is the newest")
-        for name in _names(newest):
+        for name in names_of(newest):
             faults += _object_problems(place.table, name)
         yield place.name, faults
         if progress is not None:
@@ -137,18 +137,20 @@ def _check_no_later(other: Manifest, first: Manifest) -> None:
         )
 
 
-def _names(manifest: Manifest) -> list[str]:
-    """All objects, the manifest not among them: that of the table's own key first."""
+def names_of(manifest: Manifest) -> list[str]:
+    """All objects, the manifest not among them: that of the table's own key first, if it has one."""
     from audiomem_sql.remote.commits.paths import BASE
 
+    own = [] if manifest.shards else [BASE]
     pages = [page.name for page in manifest.pages]
-    return [BASE, *pages, *(entry.name for entry in manifest.segments if entry.name != BASE)]
+    segments = [entry.name for each in (manifest, *manifest.shards) for entry in each.segments]
+    return [*own, *pages, *(name for name in segments if name != BASE)]
 
 
 def _heal_object(places: Sequence[_Place], name: str) -> None:
     urls = [place.table.url_of(name) for place in places]
     try:
-        if _is_page(name):
+        if is_page(name):
             healed = _heal_page(places, name)
         else:
             healed = heal_copies(open_copies(urls, as_numbered), fill=_fill)
@@ -158,7 +160,7 @@ def _heal_object(places: Sequence[_Place], name: str) -> None:
         place.add(each)
 
 
-def _is_page(name: str) -> bool:
+def is_page(name: str) -> bool:
     """Whether it is a part of the manifest; all others are FLAC files."""
     return name.endswith(".page")
 
@@ -234,18 +236,28 @@ def _put_manifest(place: _Place, manifest: bytes) -> None:
         else:
             store.put_if_match(key, manifest, place.manifest.mark)
     except StorageError as error:
-        place.add(Healed(f"{place.name}.d/manifest", changed=False, different=0, fault=error.what))
+        place.add(Healed(_manifest_name(place), changed=False, different=0, fault=error.what))
     else:
         place.add(Healed(place.name, changed=True, different=len(manifest)))
 
 
+def _manifest_name(place: _Place) -> str:
+    return f"{place.table.store.name}/{place.table.reader.paths.manifest}"
+
+
 def _object_problems(table: StoredTable, name: str) -> list[str]:
     url = table.url_of(name)
-    if _is_page(name):
-        stored = _stored(table, name)
-        if stored is None:
-            return [f"{shown(url)}: there is no such object"]
-        return [] if _is_whole(stored.data) else [f"{shown(url)}: is damaged"]
+    if is_page(name):
+        fault = page_problem(table, name)
+        return [f"{shown(url)}: {fault}"] if fault else []
     (copy,) = open_copies([url], as_numbered)
     with closing(copy):
         return [str(problem) for problem in copy_problems(copy)]
+
+
+def page_problem(table: StoredTable, name: str) -> str:
+    """What is wrong with a page of the manifest; "" if nothing is."""
+    stored = _stored(table, name)
+    if stored is None:
+        return "there is no such object"
+    return "" if _is_whole(stored.data) else "is damaged"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.shards import is_sharded
 from audiomem_sql.storage.segment import NumberedElsewhereError
 from audiomem_sql.upkeep.heal import Healed, heal_copies
 from audiomem_sql.versions import check_alone, open_copies
@@ -18,6 +19,10 @@ def heal(places: Sequence[str], progress: Progress | None = None) -> list[Healed
     DamagedFileError if all copies of a file together are not whole; then nothing is written. progress: called
     with places done and in all.
     """
+    if is_sharded(places[0]):
+        from audiomem_sql.upkeep.heal_stored import heal_stored
+
+        return heal_stored([place.rstrip("/") for place in places], progress)
     for place in places:
         check_alone(place)
     try:

@@ -11,8 +11,9 @@ from audiomem_sql.errors import OptionError, UnsupportedError, did_you_mean
 from audiomem_sql.machine.urls import is_url
 
 if TYPE_CHECKING:
-    from audiomem_sql.remote.archive import Bucket, StoredAs
+    from audiomem_sql.remote.archive import Bucket, Restored, StoredAs
     from audiomem_sql.remote.commits import Manifest
+    from audiomem_sql.remote.commits.manifest import SegmentEntry
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 #: What is in the key of everything that belongs to a table with a manifest.
@@ -50,7 +51,8 @@ def move_old(
     place: ``s3://bucket/folder/``, with a slash at its end: the table files below it, as backups are, that
     were written before; but for the newest one, and what belongs to a table with a manifest. Or the URL of a
     table with a manifest: the segments that a vacuum or a merge has replaced, and that only readers of
-    versions before may still read. Objects that are archived already stay.
+    versions before may still read; and, to a class whose objects can be read at once, segments of the newest
+    version whose last commit is older. Objects that are archived already stay.
 
     dry_run: say it, and move nothing. UnsupportedError for a table that is one object, or a local file;
     OptionError for a class that there is not; StorageError for what the store refuses. What is refused of one
@@ -73,7 +75,7 @@ def move_old(
     bucket = Bucket(place)
     limit = (now or datetime.now(UTC)) - older_than
     moved = []
-    for stored in _old(bucket, place, limit):
+    for stored in _old(bucket, place, limit, is_archive=storage_class in HOURS):
         if stored.storage_class == storage_class or stored.storage_class in HOURS:
             continue
         fault = ""
@@ -86,15 +88,40 @@ def move_old(
     return moved
 
 
-def _old(bucket: Bucket, place: str, limit: datetime) -> Iterator[StoredAs]:
-    """The objects that may be moved."""
+def restore_all(place: str, days: int = 7, speed: str = "Standard") -> list[Restored]:
+    """Ask for what is archived at ``place``, an object, or all of a table with a manifest; what became of it.
+
+    Of such a table these are the objects that the manifest names, those that were replaced included: older
+    versions are read from them while they are kept. Raises as ``archive.restore``.
+    """
+    from audiomem_sql.remote import archive
+    from audiomem_sql.remote.commits.paths import BASE, TablePaths
+
+    if place.endswith("/"):
+        raise OptionError("a folder is not restored", file=place, remedy="Name one of the files in it.")
+    bucket = archive.Bucket(place)
+    archive.check_days(days)
+    manifest, paths = _found_manifest(bucket, place), TablePaths(bucket.key)
+    if manifest is None:
+        return [archive.restore(place, days, speed)]
+    named = {bucket.url_of(paths.object(name)) for name in {BASE, *manifest.names}}
+    found = (each for each in bucket.below(bucket.key) if each.url in named)
+    asked = [each for each in found if each.storage_class in archive.HOURS]
+    return [bucket.restore(each.url.removeprefix(bucket.url_of("")), days, speed) for each in asked]
+
+
+def _old(bucket: Bucket, place: str, limit: datetime, *, is_archive: bool) -> Iterator[StoredAs]:
+    """The objects that may be moved. is_archive: to where they cannot be read at once."""
     if place.endswith("/"):
         yield from (each for each in _copies(list(bucket.below(bucket.key))) if each.modified < limit)
         return
     from audiomem_sql.remote.commits.paths import TablePaths
 
     manifest, paths = _manifest(bucket, place), TablePaths(bucket.key)
-    old = {paths.object(name) for name in replaced_before(manifest, limit)}
+    names = replaced_before(manifest, limit)
+    if not is_archive:
+        names += [entry.name for entry in segments_before(manifest, limit)]
+    old = {paths.object(name) for name in names}
     for stored in bucket.below(paths.segments):
         if stored.url.removeprefix(bucket.url_of("")) in old:
             yield stored
@@ -122,6 +149,18 @@ def _copies(found: Sequence[StoredAs]) -> Iterator[StoredAs]:
 
 def _manifest(bucket: Bucket, place: str) -> Manifest:
     """The manifest of the table at ``place``. UnsupportedError for a file, StorageError where nothing is."""
+    manifest = _found_manifest(bucket, place, look=True)
+    if manifest is None:
+        raise UnsupportedError(
+            "is one object, which its newest version is read from: nothing of it can be moved",
+            file=bucket.name,
+            remedy="Keep old versions as backups in a folder, and name that: audiomem tier s3://bucket/backups/",
+        )
+    return manifest
+
+
+def _found_manifest(bucket: Bucket, place: str, *, look: bool = False) -> Manifest | None:
+    """The same; None for a file. look: StorageError where there is none, either."""
     from audiomem_sql.remote.commits import ManifestReader, Missing, ObstoreStore
     from audiomem_sql.remote.options import RemoteOptions
     from audiomem_sql.remote.stores import store_of
@@ -132,14 +171,18 @@ def _manifest(bucket: Bucket, place: str) -> Manifest:
     try:
         return reader.load().manifest
     except Missing:
-        bucket.look(bucket.key)  # raises if nothing is there
+        if look:
+            bucket.look(bucket.key)
         if reader.has_segments():
             raise
-        raise UnsupportedError(
-            "is one object, which its newest version is read from: nothing of it can be moved",
-            file=bucket.name,
-            remedy="Keep old versions as backups in a folder, and name that: audiomem tier s3://bucket/backups/",
-        ) from None
+        return None
+
+
+def segments_before(manifest: Manifest, limit: datetime) -> list[SegmentEntry]:
+    """The segments that the newest version is read from, and whose last commit is older than ``limit``."""
+    microseconds = limit.timestamp() * 1e6
+    tables = (manifest, *manifest.shards)
+    return [entry for table in tables for entry in table.segments if entry.time < microseconds]
 
 
 def replaced_before(manifest: Manifest, limit: datetime) -> list[str]:

@@ -29,6 +29,7 @@ from audiomem_sql.audio import (
 from audiomem_sql.errors import DamagedFileError, OptionError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.digests import blake2b
+from audiomem_sql.machine.durable import storage_error
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.segment import Arrival, TableFile, TableOptions, open_table_file
@@ -98,7 +99,7 @@ def _one_segment(
     if own is not None and snapshot.version == snapshot.newest and _is_streamable(own, snapshot, options):
         yield own
         return
-    with tempfile.TemporaryDirectory(dir=target.scratch, prefix=".audiomem-stream-") as folder:
+    with _scratch(target.scratch) as folder:
         copy = os.path.join(folder, "copy.flac")
         remote = replace(options, layout=_LAYOUT)
         if files.is_remote:
@@ -117,6 +118,19 @@ def _one_segment(
             yield file
         finally:
             file.close()
+
+
+@contextlib.contextmanager
+def _scratch(where: str | None) -> Iterator[str]:
+    """A folder for what is needed meanwhile. StorageError if it cannot be made."""
+    try:
+        folder = tempfile.TemporaryDirectory(
+            dir=where, prefix=".audiomem-stream-", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise storage_error(error, where or tempfile.gettempdir()) from error
+    with folder as name:
+        yield name
 
 
 def _is_streamable(file: TableFile, snapshot: Snapshot, options: TableOptions) -> bool:

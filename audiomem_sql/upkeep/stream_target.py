@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from audiomem_sql.errors import StorageError
+from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.machine.durable import flush, fsync_folder, storage_error
 from audiomem_sql.machine.file_access import create_regular
 from audiomem_sql.machine.urls import is_url
+
+if TYPE_CHECKING:
+    from audiomem_sql.remote.upload import StoreTarget
 
 
 class Target(Protocol):
@@ -33,27 +36,31 @@ class Target(Protocol):
 
 @contextlib.contextmanager
 def target_at(where: str | os.PathLike[str], like: str) -> Iterator[Target]:
-    """A target at a folder or a URL. After an error what was written there is removed.
+    """A target at a folder or a URL. After an error what was written there is removed, or the error names it.
 
     like: the file whose mode and owner files get. StorageError for a folder that has something in it, and
     for a store that has a playlist there.
     """
     name = os.fspath(where)
+    target: _FolderTarget | StoreTarget
     if is_url(name):
         from audiomem_sql.remote.upload import StoreTarget
 
-        store = StoreTarget(name)
-        try:
-            yield store
-        except BaseException:
-            store.remove()
-            raise
-        return
-    folder = _FolderTarget(name, like)
+        target = StoreTarget(name)
+    else:
+        target = _FolderTarget(name, like)
     try:
-        yield folder
-    except BaseException:
-        folder.remove()
+        yield target
+    except BaseException as error:
+        left = target.remove()
+        if left and isinstance(error, AudioMemError):
+            raise type(error)(
+                f"{error.what}; what was written of the stream could not be removed: {len(left)} files, "
+                f"among them {left[0]}",
+                file=error.file,
+                place=error.place,
+                remedy=f"{error.remedy or ''} Delete them, or stream to another place.".lstrip(),
+            ) from error
         raise
 
 
@@ -100,10 +107,17 @@ class _FolderTarget:
     def address(self, name: str) -> str:
         return os.path.join(self._path, name)
 
-    def remove(self) -> None:
-        """Remove what was written."""
-        with contextlib.suppress(OSError):
-            for path in self._written:
+    def remove(self) -> list[str]:
+        """Remove what was written, the playlists first; what stays."""
+        left = []
+        for path in reversed(self._written):
+            try:
                 os.unlink(path)
-            if self._made:
+            except FileNotFoundError:
+                continue
+            except OSError:
+                left.append(path)
+        if self._made and not left:
+            with contextlib.suppress(OSError):  # somebody else put something there
                 os.rmdir(self._path)
+        return left

@@ -3,7 +3,9 @@
 Other rooms import from here only.
 
 - ``table_files`` gives the ``TableFiles`` that a path or a URL leads to, with ``Tiers`` of a cache in front
-  of a URL; ``RemoteTableFiles`` are those of a URL; ``only_read`` is the error of who would write to one.
+  of a URL; ``RemoteTableFiles`` are those of a URL; ``ReplicatedTableFiles`` those in
+  several places, whose manifests are compared by ``check_same_history``; ``only_read`` is the error of who
+  would write to one.
   ``AlreadyThereError`` is that of who would make a table where something is.
 - ``open_copies`` opens a ``Copy`` in each of several places, which ``copy_places`` names; ``check_same``
   refuses what is none, ``leader`` is the first that can be read, ``snapshot_of`` what one holds alone;
@@ -11,7 +13,8 @@ Other rooms import from here only.
   segments are opened ``as_numbered``.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
-- ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects;
+- ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects,
+  ``record_of`` gives a commit that stands in the manifest;
   ``make_table`` makes the first ones, ``check_keeps_conditions`` refuses a store where that cannot be done.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
   head file among the deltas, ``read_head_file`` a ``HeadFile``; ``write_head`` makes it.
@@ -66,16 +69,24 @@ from audiomem_sql.versions.snapshot import Snapshot
 if TYPE_CHECKING:
     from audiomem_sql.versions.copies import Copy, check_same, leader, open_copies, snapshot_of
     from audiomem_sql.versions.remote_files import RemoteTableFiles, Tiers
-    from audiomem_sql.versions.replicated_files import as_numbered, check_alone, copy_places, stored_tables
+    from audiomem_sql.versions.replicated_files import (
+        ReplicatedTableFiles,
+        as_numbered,
+        check_alone,
+        check_same_history,
+        copy_places,
+        stored_tables,
+    )
     from audiomem_sql.versions.stored_making import AlreadyThereError, check_keeps_conditions, make_table
     from audiomem_sql.versions.stored_snapshot import StoredSnapshot
-    from audiomem_sql.versions.stored_table import StoredTable
+    from audiomem_sql.versions.stored_table import StoredTable, record_of
 
 #: Where copies in several places, and tables in stores, are read. Loaded when the first one is.
 _RARE = {
     "AlreadyThereError": "stored_making",
     "Copy": "copies",
     "RemoteTableFiles": "remote_files",
+    "ReplicatedTableFiles": "replicated_files",
     "StoredSnapshot": "stored_snapshot",
     "StoredTable": "stored_table",
     "Tiers": "remote_files",
@@ -83,10 +94,12 @@ _RARE = {
     "check_alone": "replicated_files",
     "check_keeps_conditions": "stored_making",
     "check_same": "copies",
+    "check_same_history": "replicated_files",
     "copy_places": "replicated_files",
     "leader": "copies",
     "make_table": "stored_making",
     "open_copies": "copies",
+    "record_of": "stored_table",
     "snapshot_of": "copies",
     "stored_tables": "replicated_files",
 }
@@ -99,6 +112,7 @@ __all__ = [
     "HeadFile",
     "HeadRecord",
     "RemoteTableFiles",
+    "ReplicatedTableFiles",
     "SegmentView",
     "Snapshot",
     "StoredSnapshot",
@@ -114,6 +128,7 @@ __all__ = [
     "check_alone",
     "check_keeps_conditions",
     "check_same",
+    "check_same_history",
     "check_table",
     "copy_places",
     "decided_tokenizers",
@@ -132,6 +147,7 @@ __all__ = [
     "pack_sources",
     "read_head",
     "read_head_file",
+    "record_of",
     "segment_sources",
     "snapshot_of",
     "stored_tables",

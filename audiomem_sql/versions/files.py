@@ -33,6 +33,7 @@ from audiomem_sql.versions.base_file import only_read, open_base
 from audiomem_sql.versions.chain import check_chain
 from audiomem_sql.versions.head_file import check_links, head_of, read_head, with_head, write_head
 from audiomem_sql.versions.log_of_file import log_of_file
+from audiomem_sql.versions.one_place import OnePlace
 from audiomem_sql.versions.replaced import is_replaced
 from audiomem_sql.versions.snapshot import Snapshot
 
@@ -46,7 +47,7 @@ _LOAD_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class TableFiles:
+class TableFiles(OnePlace):
     """Paths of a table; ``base`` is absolute, and no link leads to it.
 
     partial: the base may end before all of it has arrived.

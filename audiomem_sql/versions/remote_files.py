@@ -38,11 +38,13 @@ CACHE_VARIABLE = "AUDIOMEM_CACHE"
 class _Looked:
     """When the store was last asked for the state of the object, by ``time.monotonic``.
 
-    stored: the objects of the table, once it is known to have a manifest.
+    stored: the objects of the table, once it is known to have a manifest. anew: whether the next load uses
+    nothing that is open.
     """
 
     at: float = 0.0
     stored: StoredTable | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,10 @@ class RemoteTableFiles(TableFiles):
         """The objects of a table with a manifest; None for one object. Known when it has been loaded."""
         return self._looked.stored
 
+    def forget(self) -> None:
+        """Open everything anew at the next load."""
+        self._looked.anew = True
+
     def size(self) -> int:
         """Bytes of the object, or of all. StorageError if it cannot be asked for."""
         return self._source(self.url).size if self.stored is None else self.stored.size()
@@ -93,7 +99,8 @@ class RemoteTableFiles(TableFiles):
     def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
         """The snapshot in the object as it is now; ``known`` if it is still the same."""
         if self.stored is not None:
-            return self.stored.load(cache, known if isinstance(known, StoredSnapshot) else None)
+            anew, self._looked.anew = self._looked.anew, False
+            return self.stored.load(cache, None if anew or not isinstance(known, StoredSnapshot) else known)
         source = self._source(self.url)
         self._looked.at = time.monotonic()
         before = None if known is None else known.table_file

@@ -26,6 +26,7 @@ from audiomem_sql.versions.stored_snapshot import StoredSnapshot
 from audiomem_sql.warn_once import warn_once
 
 if TYPE_CHECKING:
+    from audiomem_sql.remote.commits import Manifest
     from audiomem_sql.versions.stored_table import StoredTable
 
 
@@ -63,6 +64,11 @@ class ReplicatedTableFiles(RemoteTableFiles):
         """Path or URL of each copy, that of the table first."""
         return self.url, *self.replicas
 
+    @property
+    def left_out_places(self) -> Sequence[tuple[str, str]]:
+        """Names of the places that are not read from, with the reason."""
+        return self.left_out
+
     def load(self, cache: BlockCache, known: Snapshot | None = None) -> Snapshot:
         """The snapshot in the copies as they are now, opened anew: a healed copy is another object.
 
@@ -85,24 +91,42 @@ class ReplicatedTableFiles(RemoteTableFiles):
     def _load_stored(self, cache: BlockCache, known: StoredSnapshot | None) -> StoredSnapshot:
         """The snapshot that the manifest of the first place says, or that of another place."""
         first, *others = self._manifests.tables
-        self._manifests.failed = None
+        self.manifest_answered()
         try:
             return first.load(cache, known)
         except (StorageError, DamagedFileError) as fault:
             self._manifests.failed = time.monotonic()
+            if is_dropped(fault):
+                raise
             for table in others:
                 try:
                     found = table.load(cache, known)
                 except AudioMemError:
                     continue
                 if known is not None and known.manifest.seq >= found.manifest.seq:
-                    _check_same_history(found, known)
+                    check_same_history(found.manifest, known.manifest, found.path)
                     return known
-                self._warn(fault, f"version {found.version} is shown as {shown(table.url)} has it")
+                self.manifest_failed(fault, f"version {found.version} is shown as {shown(table.url)} has it")
                 return found
             raise
 
-    def _warn(self, fault: AudioMemError, what: str) -> None:
+    def manifest_answered(self) -> None:
+        """Note that the manifest of the first place may be asked for again."""
+        self._manifests.failed = None
+
+    def is_away(self, now: float) -> bool:
+        """Whether the first place failed a short while ago."""
+        failed = self._manifests.failed
+        return failed is not None and now - failed < _AWAY_SECONDS
+
+    def manifest_failed(self, fault: AudioMemError, what: str) -> None:
+        """Note, and tell, that the manifest of the first place cannot be read, and what is shown instead.
+
+        ``fault`` if it can, and says that the table is dropped.
+        """
+        if is_dropped(fault):
+            raise fault
+        self._manifests.failed = time.monotonic()
         warn_once(
             ("manifest", self.base, fault.what, what),
             f"the manifest of {self.base} cannot be read ({fault.what}): {what}; there may be newer ones",
@@ -110,16 +134,14 @@ class ReplicatedTableFiles(RemoteTableFiles):
 
     def changed(self, snapshot: Snapshot) -> bool:
         """Whether there is another state; no, with a warning, where the first place does not answer."""
-        failed = self._manifests.failed
-        if failed is not None and time.monotonic() - failed < _AWAY_SECONDS:
+        if self.is_away(time.monotonic()):
             return False
         try:
             return RemoteTableFiles.changed(self, snapshot)
         except (StorageError, DamagedFileError) as fault:
             if self.stored is None:
                 raise
-            self._manifests.failed = time.monotonic()
-            self._warn(fault, f"version {snapshot.version} goes on being shown")
+            self.manifest_failed(fault, f"version {snapshot.version} goes on being shown")
             return False
 
     def forget(self) -> None:
@@ -200,12 +222,19 @@ class ReplicatedTableFiles(RemoteTableFiles):
         )
 
 
-def _check_same_history(one: StoredSnapshot, other: StoredSnapshot) -> None:
-    """StorageError if ``one`` is no state of the table of ``other``, or up to that one."""
+def is_dropped(fault: AudioMemError) -> bool:
+    """Whether a manifest was read, and says that the table is being deleted."""
+    from audiomem_sql.remote.commits import DroppedError
+
+    return isinstance(fault, DroppedError)
+
+
+def check_same_history(one: Manifest, other: Manifest, path: str) -> None:
+    """StorageError, of ``path``, if ``one`` is no state of the table of ``other``, or up to that one."""
     from audiomem_sql.remote.commits.reading import check_goes_on
 
-    with InFile(one.path):
-        check_goes_on(one.manifest, other.manifest)
+    with InFile(path):
+        check_goes_on(one, other)
 
 
 def as_numbered(catalog: Catalog) -> Catalog:

@@ -30,6 +30,7 @@ from audiomem_sql.machine.urls import shown
 from audiomem_sql.storage.log import LogRecord, unpack_commits
 from audiomem_sql.storage.segment import (
     Catalog,
+    Numbering,
     ReadableSegment,
     Segment,
     open_table_file,
@@ -171,7 +172,7 @@ class StoredTable:
         self, entries: Sequence[SegmentEntry], manifest: Manifest, cache: BlockCache
     ) -> list[Segment]:
         """Segments, opened at the same time."""
-        open_one = partial(self._open, cache=cache, table=manifest.table)
+        open_one = partial(self.open_segment, cache=cache, table=manifest.table)
         if len(entries) < 2:
             return [open_one(entry) for entry in entries]
         with ThreadPoolExecutor(min(len(entries), _AT_ONCE), "segments") as pool:
@@ -184,18 +185,31 @@ class StoredTable:
                     each.result().close()
             raise
 
-    def _open(self, entry: SegmentEntry, cache: BlockCache, table: bytes) -> Segment:
-        """The segment of an entry, with the numbers that the entry says."""
+    def source_of(self, url: str) -> ByteSource:
+        """The object at a URL, as it is now."""
+        return self._source_of(url)
+
+    def numbering_of(self, entry: SegmentEntry, table: bytes, *, exact: bool = True) -> Numbering:
+        """What gives the segment of ``entry`` the numbers that the manifest says; DamagedFileError.
+
+        table: the id of the table, which it must be of. exact: a segment of several versions must have all.
+        """
 
         def numbering(catalog: Catalog) -> Catalog:
             if catalog.table_id != table:
                 raise DamagedFileError("belongs to another table")
             if any(entry.commit):
                 return renumbered(catalog, entry.first_version, entry.time, entry.low_rowid, entry.high_rowid)
-            if (catalog.first_version, catalog.last_version) != (entry.first_version, entry.last_version):
+            versions = (catalog.first_version, catalog.last_version)
+            if exact and versions != (entry.first_version, entry.last_version):
                 raise DamagedFileError("has other versions than the manifest says")
             return catalog
 
+        return numbering
+
+    def open_segment(self, entry: SegmentEntry, cache: BlockCache, table: bytes) -> Segment:
+        """The segment of an entry, with the numbers that the entry says."""
+        numbering = self.numbering_of(entry, table)
         file = open_table_file(self._source_as_named(entry), cache, numbering=numbering)
         if len(file.segments) != 1:
             file.close()

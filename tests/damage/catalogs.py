@@ -10,15 +10,17 @@ from audiomem_sql.audio.flac.frames import frame_offset, header_size
 from audiomem_sql.audio.flac.metadata import read_metadata
 from audiomem_sql.bytes.local_file import LocalFile
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.storage.segment import open_table_file
+from audiomem_sql.storage.segment import Numbering, open_table_file
 
 
-def spans(path: Path, number: int = -1) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def spans(
+    path: Path, number: int = -1, numbering: Numbering | None = None
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Where in the file the data stream of segment ``number`` is, and where its catalogs and parity are.
 
     Each is (first byte, end), of whole pages where these do not share one.
     """
-    table = open_table_file(str(path), BlockCache(0))
+    table = open_table_file(str(path), BlockCache(0), numbering=numbering)
     segment = table.segments[number]
     file, first = segment.file, segment.data_cell
     stop = first + file.layout.cells_for(segment.catalog.data_bytes)
@@ -55,13 +57,15 @@ def _in_subframes(place: int, profile: Profile) -> int:
     return place + min(place // profile.channel_size, profile.channels - 1)
 
 
-def without_catalog(path: Path, rng: random.Random, how: str, number: int = -1) -> bytes:
+def without_catalog(
+    path: Path, rng: random.Random, how: str, number: int = -1, numbering: Numbering | None = None
+) -> bytes:
     """The bytes of ``path`` without a readable catalog of segment ``number``.
 
     how: zeroed, random, scattered, or cut off at both ends.
     """
     data = bytearray(path.read_bytes())
-    inside, others = spans(path, number)
+    inside, others = spans(path, number, numbering)
     if how == "cut":
         return bytes(data[inside[0][0] : inside[-1][1]])
     for start, stop in others:

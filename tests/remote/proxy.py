@@ -93,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
             fault = owner.faults.pop(0)
         if self.command == "PUT" and owner.faults_of_puts:
             fault = owner.faults_of_puts.pop(0)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))  # else it is taken for a request
         time.sleep(owner.delay)
         if time.monotonic() < owner.busy_until:
             self.refuse(owner.busy_status)
@@ -102,7 +103,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         _BEFORE.get(fault, lambda headers: None)(headers)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         upstream = http.client.HTTPConnection("127.0.0.1", owner.upstream, timeout=20)
         upstream.request(self.command, self.path, body or None, headers)
         answer = upstream.getresponse()

@@ -238,3 +238,42 @@ def test_the_command(s3: Any, table: bytes, audiomem: Command) -> None:
     assert "try again after" in asked.out
     assert audiomem("tier", "s3://tables/backups/", "--to", "GLACIER").code == 2
     assert audiomem(*given, "--restore").code == 2
+
+
+def test_all_of_a_table_is_asked_for_at_once(s3: Any, url: str, audiomem: Command) -> None:
+    """Its old segments go where they can be read at once; what a rule of the bucket archived is asked for."""
+    place = "s3://tables/kb.flac"
+    with am.create(place, ["id INTEGER PRIMARY KEY"], profile="embedded") as made:
+        for first in (0, 300):
+            made.append([{"id": first + n} for n in range(300)])
+            made.checkpoint()
+        made.vacuum()
+        made.append([{"id": 1000 + n} for n in range(300)])
+        made.checkpoint()
+    put(s3, "kb.flac2", StorageClass="GLACIER")
+    later = datetime.now(UTC) + 90 * DAY
+    retired = {each.url for each in move_old(place, 89 * DAY, "GLACIER", now=later, dry_run=True)}
+    moved = move_old(place, 89 * DAY, "STANDARD_IA", now=later)
+    assert not any(each.fault for each in moved)
+    with am.open(place) as table:
+        named = {segment.path for segment in table.snapshot.segments}
+        assert len(table.to_arrow()) == 900
+        assert table.append([{"id": 2000}]) == table.version
+    assert {each.url for each in moved} == retired | named
+    assert move_old(place, 91 * DAY, "GLACIER_IR", now=later) == []
+    for each in sorted(named):  # as a lifecycle rule does
+        key = each.removeprefix("s3://tables/")
+        data = s3.get_object(Bucket="tables", Key=key)["Body"].read()
+        put(s3, key, data, StorageClass="GLACIER")
+    with pytest.raises(ArchivedError, match="audiomem tier"):
+        am.open(place)
+    _restores_take_time(url)
+    with pytest.raises(StorageError, match="2 objects are archived: its restore was asked for"):
+        am.open(place, restore=True)
+    asked = json.loads(audiomem("tier", place, "--restore", "--json").out)
+    assert {each["url"] for each in asked} == named
+    assert {each["state"] for each in asked} == {"under way"}
+    audiomem("tier", place, "--restore")  # each look brings it on
+    assert audiomem("tier", place, "--restore").out.count("can be read until") == 2
+    assert len(am.open(place)) == 901
+    assert audiomem("tier", "s3://tables/backups/", "--restore").code == 2

@@ -8,6 +8,7 @@ What the rooms above use:
 - ``Committer`` makes a ``Commit``, ``Fold``, ``Import``, ``Retag``, ``Lease``; ``SplitChange`` is one of a
   sharded table, such as ``SplitFold`` and ``Reserve``
 - ``collect`` removes what is no longer needed
+- ``mark_dropped`` and ``drop_objects`` delete a table; ``DroppedError`` is that of who opens it meanwhile
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from __future__ import annotations
 from audiomem_sql.remote.commits.changes import Commit, Fold, Import, Lease, NewEpoch, NewSegment, Retag
 from audiomem_sql.remote.commits.collecting import Collected, collect
 from audiomem_sql.remote.commits.committer import Committer, Limits, UnknownOutcomeError
+from audiomem_sql.remote.commits.dropping import drop_objects, mark_dropped
 from audiomem_sql.remote.commits.manifest import Footprint, Manifest
 from audiomem_sql.remote.commits.obstore_store import ObstoreStore, open_store, table_store
 from audiomem_sql.remote.commits.probing import check_conditions
-from audiomem_sql.remote.commits.reading import Head, ManifestReader
+from audiomem_sql.remote.commits.reading import DroppedError, Head, ManifestReader
 from audiomem_sql.remote.commits.splitting import Reserve, SplitChange, SplitFold
 from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Refused, Stored, Unanswered, Upload
 from audiomem_sql.remote.commits.waiting import Surroundings
@@ -27,6 +29,7 @@ __all__ = [
     "Collected",
     "Commit",
     "Committer",
+    "DroppedError",
     "Fold",
     "Footprint",
     "Head",
@@ -53,6 +56,8 @@ __all__ = [
     "Upload",
     "check_conditions",
     "collect",
+    "drop_objects",
+    "mark_dropped",
     "open_store",
     "table_store",
 ]

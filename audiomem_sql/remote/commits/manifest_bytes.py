@@ -11,7 +11,7 @@ import msgpack
 import zstandard
 
 from audiomem_sql.blocks.whole_values import check_whole
-from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError, StorageError
 from audiomem_sql.protection.crc32c import CRC_BYTES, crc32c
 from audiomem_sql.remote.commits.manifest import (
     Done,
@@ -36,9 +36,15 @@ MAX_RAW_BYTES = 16 << 20
 MANIFEST_BYTES = 256 << 10
 #: Features that this version knows, of those that a manifest may require.
 FEATURES = frozenset({"manifest-numbers", "shards"})
+#: What the manifest requires of a table that is being deleted.
+DROPPED = "dropped"
 ID_BYTES = 16
 _MOST = (1 << 63) - 1
 _SHORT = 1 << 10
+
+
+class DroppedError(StorageError):
+    """The table is being deleted."""
 
 
 def pack_manifest(manifest: Manifest) -> bytes:
@@ -71,6 +77,12 @@ def pack_manifest(manifest: Manifest) -> bytes:
     return _pack(MANIFEST_MAGIC, content)
 
 
+def pack_dropped(manifest: Manifest) -> bytes:
+    """What takes the place of ``manifest`` when the table is deleted: nobody can open it any more."""
+    content = {"requires": ["manifest-numbers", DROPPED], "table": manifest.table, "seq": manifest.seq + 1}
+    return _pack(MANIFEST_MAGIC, content)
+
+
 def is_manifest(data: bytes) -> bool:
     """Whether the first bytes of an object are those of such a manifest."""
     return data[2:8] == MANIFEST_MAGIC
@@ -79,10 +91,16 @@ def is_manifest(data: bytes) -> bool:
 def unpack_manifest(data: bytes, page: Callable[[PageEntry], Sequence[SegmentEntry]]) -> Manifest:
     """The inverse. page: reads the segments of a page.
 
-    FormatVersionError for one that a newer version wrote, DamagedFileError for anything else.
+    FormatVersionError for one that a newer version wrote, DroppedError for that of a table that is being
+    deleted, DamagedFileError for anything else.
     """
     content = _unpack(MANIFEST_MAGIC, data, "manifest")
     try:
+        if DROPPED in _listed(content["requires"]):
+            raise DroppedError(
+                "the table was dropped, and what is left of it is not deleted yet",
+                remedy="Run `audiomem drop` with its URL again.",
+            )
         _check_features(content["requires"])
         manifest = _manifest_of(content)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -8,10 +8,12 @@ from typing import TypeVar
 
 from audiomem_sql.errors import DamagedFileError, InFile, StorageError
 from audiomem_sql.remote.commits.manifest import Manifest, PageEntry, SegmentEntry
-from audiomem_sql.remote.commits.manifest_bytes import unpack_manifest, unpack_page
+from audiomem_sql.remote.commits.manifest_bytes import DroppedError, unpack_manifest, unpack_page
 from audiomem_sql.remote.commits.paths import TablePaths
 from audiomem_sql.remote.commits.store import Mark, Missing, ObjectStore, Stored, Unanswered
 from audiomem_sql.remote.commits.waiting import Patience, Surroundings
+
+__all__ = ["DroppedError", "Head", "ManifestReader", "check_goes_on"]
 
 _T = TypeVar("_T")
 #: How often a manifest is read anew whose pages are gone, because it was replaced meanwhile.
@@ -113,7 +115,7 @@ class ManifestReader:
         return Missing(
             f"its manifest, {self.paths.manifest}, is not there",
             file=self.where,
-            remedy="If the table was never finished, create it again; if the object was deleted, "
+            remedy="If the table was dropped, or never finished, create it again; if the object was deleted, "
             "bring it back from an older version that the store keeps, or restore a backup.",
         )
 

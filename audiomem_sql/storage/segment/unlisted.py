@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 
+from audiomem_sql.bytes import ByteSource
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
@@ -13,6 +15,7 @@ from audiomem_sql.storage.segment.contract import ReadableSegment
 from audiomem_sql.storage.segment.evolved import EvolvedSegments
 from audiomem_sql.storage.segment.label_catalog import catalog_of_labels, contradiction
 from audiomem_sql.storage.segment.label_search import FoundLabels, find_labels
+from audiomem_sql.storage.segment.numbered import Numbering
 from audiomem_sql.storage.segment.reader import Segment
 
 
@@ -23,9 +26,16 @@ class UnlistedSegment:
     """
 
     def __init__(
-        self, file: PagedFile, labels: FoundLabels, cache: BlockCache, identity: Hashable | None
+        self,
+        file: PagedFile,
+        labels: FoundLabels,
+        cache: BlockCache,
+        identity: Hashable | None,
+        numbering: Numbering | None = None,
     ) -> None:
         assembled = catalog_of_labels(file, labels)
+        if numbering is not None:
+            assembled = replace(assembled, catalog=numbering(assembled.catalog))
         self.notes = assembled.notes
         self._lost = assembled.lost
         self._segment = segment = Segment(
@@ -68,6 +78,27 @@ class UnlistedSegment:
             file.close()
             if error.file is None:
                 raise contradiction(path, error.what) from None
+            raise
+        except BaseException:
+            file.close()
+            raise
+
+    @classmethod
+    def of_source(
+        cls, source: ByteSource, cache: BlockCache, numbering: Numbering | None = None
+    ) -> UnlistedSegment:
+        """That in ``source``, which is taken over. numbering: what a manifest says of it.
+
+        DamagedFileError as of :meth:`open`.
+        """
+        name, identity = source.name, source.identity
+        file = PagedFile.open(source)
+        try:
+            return cls(file, find_labels(file), cache, identity, numbering)
+        except AudioMemError as error:
+            file.close()
+            if error.file is None:
+                raise contradiction(name, error.what) from None
             raise
         except BaseException:
             file.close()
