@@ -46,10 +46,10 @@ class FileEnd:
             self.close()
             raise
 
-    def sink(self) -> BinaryIO:
-        """The file, positioned at ``start``, without a buffer; closed by itself."""
+    def sink(self, offset: int | None = None) -> BinaryIO:
+        """The file, positioned at ``offset``, by default ``start``, without a buffer; closed by itself."""
         sink = os.fdopen(os.dup(self._handle), "r+b", buffering=0)
-        sink.seek(self.start)
+        sink.seek(self.start if offset is None else offset)
         return sink
 
     def cut(self) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,75 +69,71 @@ def search(
     found = StructType([*queries.schema.fields, *spark_schema(row).fields]).add("answer", IntegerType())
     target = spark_arrow_schema(row)
 
+    asked = _Asked(query, k, names, column, target)
+
     def answers(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with TableReader(table, version=pinned) as reader:
             for batch in batches:
-                if _nearest_alone(reader, batch.column(query), column):
-                    yield from _nearest(reader, batch, query, k, names, column, target)
-                else:
-                    yield from _answers(reader, batch, query, k, names, column, target)
+                yield from asked.answers(reader, batch)
 
     return queries.mapInArrow(answers, found)
 
 
-def _nearest_alone(reader: TableReader, queries: pa.Array, column: str | None) -> bool:
-    """Whether the answers are the nearest rows and no words count: then many are found at once."""
-    if not pa.types.is_string(queries.type):
-        return True
-    schema = reader.schema
-    asked = range(len(schema)) if column is None else [schema.index(column)]
-    if any(schema.columns[number].indexed for number in asked):
-        return False
-    return not any(_PREFIXED.match(text) for text in queries.drop_null().to_pylist())
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked with the column ``query`` of a batch; answers have ``names``, typed as ``target``."""
 
+    query: str
+    k: int
+    names: list[str]
+    column: str | None
+    target: pa.Schema
 
-def _nearest(
-    reader: TableReader,
-    batch: pa.RecordBatch,
-    query: str,
-    k: int,
-    names: list[str],
-    column: str | None,
-    target: pa.Schema,
-) -> Iterator[pa.RecordBatch]:
-    """The answers of a batch of queries, all at once."""
-    given = pa.table({query: batch.column(query)})
-    pairs = reader.nearest_to(given, k, data_column=query, column=column)
-    for piece in pairs.to_batches(max_chunksize=_ANSWERS_AT_ONCE):
-        if not piece.num_rows:
-            continue
-        numbers = [reader.schema.index(name) for name in names]
-        rowids, places = np.unique(piece["right_row_id"].to_numpy(), return_inverse=True)
-        _, arrays = fetch_rows(reader.snapshot, rowids, numbers)
-        rows = pa.RecordBatch.from_arrays(arrays, names=names).take(pa.array(places))
-        asked = batch.take(piece["left_row_id"])
-        columns = [*rows.columns, piece["distance"]]
-        cast = [array.cast(field.type) for array, field in zip(columns, target, strict=True)]
-        yield pa.RecordBatch.from_arrays(
-            [*asked.columns, *cast, piece["place"].cast(pa.int32())],
-            names=[*batch.schema.names, *target.names, "answer"],
-        )
+    def answers(self, reader: TableReader, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """The rows of ``batch`` with their answers."""
+        at_once = self._nearest_alone(reader, batch.column(self.query))
+        return self._nearest(reader, batch) if at_once else self._one_by_one(reader, batch)
 
+    def _nearest_alone(self, reader: TableReader, queries: pa.Array) -> bool:
+        """Whether the answers are the nearest rows and no words count: then many are found at once."""
+        if not pa.types.is_string(queries.type):
+            return True
+        schema = reader.schema
+        asked = range(len(schema)) if self.column is None else [schema.index(self.column)]
+        if any(schema.columns[number].indexed for number in asked):
+            return False
+        return not any(_PREFIXED.match(text) for text in queries.drop_null().to_pylist())
 
-def _answers(
-    reader: TableReader,
-    batch: pa.RecordBatch,
-    query: str,
-    k: int,
-    names: list[str],
-    column: str | None,
-    target: pa.Schema,
-) -> Iterator[pa.RecordBatch]:
-    for number, asked in enumerate(batch.column(query).to_pylist()):
-        if asked is None:
-            continue
-        found: Any = reader.search(asked, k, columns=names, column=column)
-        count = found.num_rows
-        if not count:
-            continue
-        same = batch.take(pa.array([number] * count))
-        rows = [found.column(place).combine_chunks() for place in range(len(target))]
-        arrays = [array.cast(field.type) for array, field in zip(rows, target, strict=True)]
-        ranks = pa.array(range(1, count + 1), pa.int32())
-        names_of = [*batch.schema.names, *target.names, "answer"]
-        yield pa.RecordBatch.from_arrays([*same.columns, *arrays, ranks], names=names_of)
+    def _nearest(self, reader: TableReader, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """The answers of a batch of queries, all at once."""
+        given = pa.table({self.query: batch.column(self.query)})
+        pairs = reader.nearest_to(given, self.k, data_column=self.query, column=self.column)
+        numbers = [reader.schema.index(name) for name in self.names]
+        for piece in pairs.to_batches(max_chunksize=_ANSWERS_AT_ONCE):
+            if not piece.num_rows:
+                continue
+            rowids, places = np.unique(piece["right_row_id"].to_numpy(), return_inverse=True)
+            _, arrays = fetch_rows(reader.snapshot, rowids, numbers)
+            rows = pa.RecordBatch.from_arrays(arrays, names=self.names).take(pa.array(places))
+            columns = [*rows.columns, piece["distance"]]
+            yield self._answered(batch.take(piece["left_row_id"]), columns, piece["place"])
+
+    def _one_by_one(self, reader: TableReader, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """The answers of each query of a batch."""
+        for number, query in enumerate(batch.column(self.query).to_pylist()):
+            if query is None:
+                continue
+            found: Any = reader.search(query, self.k, columns=self.names, column=self.column)
+            count = found.num_rows
+            if count:
+                rows = [found.column(place).combine_chunks() for place in range(len(self.target))]
+                same = batch.take(pa.array([number] * count))
+                yield self._answered(same, rows, pa.array(range(1, count + 1)))
+
+    def _answered(
+        self, asked: pa.RecordBatch, columns: Sequence[pa.Array], ranks: pa.Array
+    ) -> pa.RecordBatch:
+        """Queries with a row of the table for each, and its rank."""
+        cast = [array.cast(field.type) for array, field in zip(columns, self.target, strict=True)]
+        names = [*asked.schema.names, *self.target.names, "answer"]
+        return pa.RecordBatch.from_arrays([*asked.columns, *cast, ranks.cast(pa.int32())], names=names)

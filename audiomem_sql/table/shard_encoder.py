@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import msgpack
@@ -141,7 +141,7 @@ class ShardEncoder:
         writer = SegmentWriter(
             path,
             schema,
-            self.options.write_options(),
+            replace(self.options.write_options(), threads=1),  # tasks have the other cores
             table_id=self.shard_ids[shard],
             codecs=self.codecs,
             table_options=self.options.to_catalog(),

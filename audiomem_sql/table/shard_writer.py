@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,8 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.indexes.vectors import VectorCodec
+from audiomem_sql.machine.interrupts import result_of
+from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Pin, ShardFile
 from audiomem_sql.storage.log import LogRecord
@@ -24,8 +27,17 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits
-from audiomem_sql.writing.commit import Commit, EncodedRows, LoggedCommit, PreparedCommit, commit_time
+from audiomem_sql.writing.appended_commits import append_commits
+from audiomem_sql.writing.commit import (
+    Commit,
+    EncodedRows,
+    LoggedCommit,
+    PreparedCommit,
+    commit_time,
+)
 
+#: Shards that are written to at once.
+_AT_ONCE = 8
 _NO_ROWIDS: I64Array = np.empty(0, np.int64)
 
 
@@ -101,6 +113,12 @@ class ShardSession(Session):
     def check_no_shard(self) -> None:
         """Its table is the one that writes."""
 
+    def append_segments(self, contents: Sequence[Commit]) -> PreparedCommit | None:
+        """Write commits as segments behind those of the file, durably; None if they cannot be appended."""
+        opened = self.opened
+        self.lock.check_in_place()
+        return append_commits(opened.files, opened.snapshot, opened.options, contents)
+
 
 class ShardWriter:
     """The writing side of a shard: :meth:`begin`, :meth:`write`, then one of the two ends."""
@@ -153,10 +171,20 @@ class ShardWriter:
             self._pending.append(session.append_to_log(record))
             return Pin(record.version, record.time)
         session.empty_log()
-        for content in change.contents():
-            self._pending.append(session.write_segment(content, progress=progress))
+        first, *others = change.contents()
+        self._write_segment(first, progress)
+        appended = session.append_segments(others) if others else None
+        if appended is not None:
+            self._pending.append(appended)
             session.opened.reload()
+        else:
+            for content in others:
+                self._write_segment(content, progress)
         return Pin(self.snapshot.newest, self.snapshot.newest_time)
+
+    def _write_segment(self, content: Commit, progress: Progress | None) -> None:
+        self._pending.append(self.session.write_segment(content, progress=progress))
+        self.session.opened.reload()
 
     def accept(self) -> None:
         """The commit stands."""
@@ -185,6 +213,25 @@ class ShardWriter:
     def close(self) -> None:
         """Fold the log of the shard, and close its files."""
         self.session.close()
+
+
+def write_encoded(
+    writers: Mapping[int, ShardWriter], changes: Mapping[int, ShardChange], profile: str
+) -> dict[int, Pin]:
+    """Write changes with encoded rows, durably, several shards at a time; their places.
+
+    profile: that of the table says whether there is memory for several. A flush takes the disk about as long
+    for several files as for one. When this ends, however it ends, no shard is written to any more.
+    """
+    at_once = 1 if LIMITS[profile].sparing else min(len(changes), _AT_ONCE)
+    with ThreadPoolExecutor(at_once, thread_name_prefix="audiomem-shard") as pool:
+        started = {number: pool.submit(writers[number].write, change) for number, change in changes.items()}
+        try:
+            return {number: result_of(future) for number, future in started.items()}
+        except BaseException:
+            for future in started.values():
+                future.cancel()
+            raise
 
 
 def split_rows(batches: Sequence[Batch], shards: Sequence[I64Array], changes: dict[int, ShardChange]) -> None:

@@ -27,7 +27,7 @@ from audiomem_sql.table.commit_upkeep import CommitUpkeep
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_codecs import codecs_for
-from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, split_rows
+from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, split_rows, write_encoded
 from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import unpack_sources
 from audiomem_sql.writing import log_limits
@@ -236,8 +236,11 @@ class ShardedSession(Session):
                 newest.shard(number)  # what is wrong with it is told before anything is written
                 writer = begun[number] = self.writer(number)
                 writer.begin(newest.pins[number], options)
+            if parts:
+                pins.update(write_encoded(begun, dict(sorted(changes.items())), options.profile))
             for number, change in sorted(changes.items()):
-                pins[number] = begun[number].write(change, progress)
+                if not parts:
+                    pins[number] = begun[number].write(change, progress)
                 for batch in change.batches:
                     zones = zones.grown(number, before.schema, batch.arrays)
                     high = max(high, int(batch.rowids[-1]))

@@ -249,14 +249,14 @@ def write_commit(
     is_first = is_empty(snapshot)
     beside = options.deltas != DELTAS[0] and not is_first
     further = commit.encoded is not None and commit.encoded.further
-    place = _place(files, snapshot, file, options, beside=beside, append=further)
-    writer = _writer(files, place, snapshot, options, commit)
+    place = place_of(files, snapshot, file, options, beside=beside, append=further)
+    writer = segment_writer(files, place, snapshot, options, commit)
     pending = PendingCommit(number, place.path, beside=files if beside else None)
     pending.newest = head_of(snapshot.segments[-1])
     pending.copies = level_named(options.protection).log_copies
     temporary: str | None = None
     try:
-        _fill(writer, snapshot, commit)
+        give_rows(writer, snapshot, commit)
         _finish(writer, snapshot, commit, number, is_first=is_first, progress=progress)
         if isinstance(writer.placement, AppendedPages):
             pending.appended = writer.placement
@@ -280,7 +280,7 @@ def write_commit(
     return pending
 
 
-def _writer(
+def segment_writer(
     files: TableFiles, place: Place, snapshot: Snapshot, options: TableOptions, commit: Commit
 ) -> SegmentWriter | EncodedWriter:
     """What writes the segment of ``commit``."""
@@ -307,7 +307,7 @@ def _writer(
     )
 
 
-def _fill(writer: SegmentWriter | EncodedWriter, snapshot: Snapshot, commit: Commit) -> None:
+def give_rows(writer: SegmentWriter | EncodedWriter, snapshot: Snapshot, commit: Commit) -> None:
     """Give the rows of ``commit`` to the segment; their words are made as in the segments that are there."""
     if isinstance(writer, EncodedWriter):
         return
@@ -316,7 +316,7 @@ def _fill(writer: SegmentWriter | EncodedWriter, snapshot: Snapshot, commit: Com
         writer.add(batch.rowids, batch.arrays)
 
 
-def _place(
+def place_of(
     files: TableFiles,
     snapshot: Snapshot,
     file: TableFile,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +259,109 @@ def test_a_vacuum_removes_what_was_abandoned(tmp_path: Path) -> None:
         table.vacuum()
     assert os.listdir(staging_folder(str(path))) == [os.path.basename(new.folder)]
     new.remove()
+
+
+def staged(path: Path, writes: int) -> tuple[StagedRows, list[str]]:
+    """Segments of several tasks for each shard, and rows that they leave to the commit."""
+    write = begin(path)
+    data = [rows(10_000 * number) for number in range(1, writes + 1)] + [rows(1, 40)]
+    return write, [file for each in data for file in write.stage(each.to_batches())]
+
+
+def flushes(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]) -> int:
+    """How often the work flushes a file or a folder."""
+    count = 0
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            original = getattr(os, name)
+
+            def counted(handle: int, original: Callable[[int], None] = original) -> None:
+                nonlocal count
+                count += 1
+                original(handle)
+
+            patch.setattr(os, name, counted)
+        work()
+    return count
+
+
+def test_segments_of_a_shard_are_flushed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = []
+    for writes in (1, 2, 3):
+        path = create(tmp_path / f"{writes}.shards")
+        write, files = staged(path, writes)
+        files = encoded(files) if writes < 3 else files
+        counts.append(flushes(monkeypatch, functools.partial(write.commit, files)))
+        write.remove()
+        with Table(path) as table:
+            assert len(table) == writes * ROWS + 40 * (writes == 3)
+            seals = [shard.segments[-1].catalog.seal for shard in map(table.snapshot.shard, range(2))]
+            # those of the tasks, and one of the rows that they left
+            assert [len(seal.earlier) + 1 for seal in seals] == [writes + (writes == 3)] * 2
+    # in each of two shards: what is about to come, what comes behind the first segment, that it is there
+    assert counts == [counts[0], counts[0] + 6, counts[0] + 6]
+    check_whole(path)
+
+
+def test_a_segment_that_cannot_be_read_takes_those_before_it_back(tmp_path: Path) -> None:
+    path = create(tmp_path / "a.shards")
+    with Table(path) as table:
+        table.append(rows(1, 40))
+    before = {each.name: each.read_bytes() for each in path.glob("*.flac")}
+    write, files = staged(path, 3)
+    target = Path(encoded(files)[-1])
+    data = bytearray(target.read_bytes())
+    data[-100] ^= 1
+    target.write_bytes(data)
+    files = encoded(files)
+    with pytest.raises(StorageError, match="torn"):
+        write.commit(files)
+    assert {each.name: each.read_bytes() for each in path.glob("*.flac")} == before
+    data[-100] ^= 1
+    target.write_bytes(data)
+    assert write.commit(files) == 3
+    write.remove()
+    assert everything(path).num_rows == 3 * ROWS + 40
+    check_whole(path)
+
+
+def test_a_commit_that_is_killed_at_a_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, path = create(tmp_path / "made.shards"), tmp_path / "a.shards"
+    shutil.copytree(made, path)
+    write, files = staged(path, 2)
+    commit, outcomes = functools.partial(write.commit, files), []
+    total = flushes(monkeypatch, commit)
+    for count in (*range(0, total, 5), total - 1, total):
+        shutil.rmtree(path)
+        shutil.copytree(made, path)
+        assert killed_at(count, commit) == (count == total)
+        with audiomem_sql.open(path) as table:
+            assert (table.version, len(table)) in ((1, 0), (2, 2 * ROWS + 40))
+            outcomes.append(table.version)
+        with Table(path) as table:
+            table.append(rows(50_000, 1))  # undoes what nobody names
+            assert len(table) == 1 + (2 * ROWS + 40) * (outcomes[-1] - 1)
+        check_whole(path)
+    write.remove()
+    assert outcomes == [1] * (len(outcomes) - 2) + [2, 2]
+
+
+def killed_at(count: int, work: Callable[[], object]) -> bool:
+    """Work in a process that dies before its flush number ``count``, from 0; whether it was done before."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    try:
+        left = count
+
+        def dying(_: int) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os._exit(9)
+
+        os.fsync = os.fdatasync = dying
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)

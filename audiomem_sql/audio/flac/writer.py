@@ -126,7 +126,8 @@ class FlacWriter:
             for start in range(first, first + count, batch):
                 stop = min(start + batch, first + count)
                 part = payload[start - before : stop - before]
-                self._md5.update(interleave(self.profile, part).data)
+                if not self._appended:
+                    self._md5.update(interleave(self.profile, part).data)
                 self._write(pack_frames(self.profile, start, part).data)
         self.written += len(payload)
 

@@ -14,7 +14,7 @@ from audiomem_sql.audio import small_profile
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.protection.parity_encoder import BUDGET_BYTES, ParityEncoder, encode_bands
-from audiomem_sql.storage.pages.header import MAX_INDEX, PageFlag, PageKind
+from audiomem_sql.storage.pages.header import MAX_INDEX, PageFlag, PageHeader, PageKind
 from audiomem_sql.storage.pages.layout import PageLayout
 from audiomem_sql.storage.pages.segment_map import SegmentMap, check_pages
 from audiomem_sql.storage.pages.source_cells import (
@@ -43,8 +43,8 @@ def lay_out(
     *,
     earlier: EarlierPages = NO_PAGES,
     first: int | None = None,
-) -> None:
-    """Write a whole segment: the catalog, and the ``length`` bytes of ``data``.
+) -> PageHeader:
+    """Write a whole segment: the catalog, and the ``length`` bytes of ``data``; the header of its page 0.
 
     progress: called with bytes of data done and in all. budget: bytes of parity that are held at once.
     earlier: pages of other segments that come first in the file, and are covered by the parity. first: the
@@ -85,6 +85,7 @@ def lay_out(
             parity.write(writer, pages.first_parity, pages.parity)
             writer.write(copy, PageKind.CATALOG)
     writer.close()
+    return writer.header(0, PageKind.CATALOG)
 
 
 def _write_own(writer: PageWriter, streams: SegmentStreams, progress: Progress | None) -> None:

@@ -98,7 +98,7 @@ class PageWriter:
         )
         count = pages.before + (pages.total or pages.own)
         frames = count if self._spectrum is None else self._spectrum.shape.first_frame(count) + self._lead
-        application = self._header(0, PageKind.CATALOG).pack()
+        application = self.header(0, PageKind.CATALOG).pack()
         if file.head is not None:
             application += replace(file.head, sealed=(pages.first or 0) + count).pack()
         self._flac = FlacWriter(
@@ -106,7 +106,8 @@ class PageWriter:
         )
         self._silence()
 
-    def _header(self, page: int, kind: PageKind) -> PageHeader:
+    def header(self, page: int, kind: PageKind) -> PageHeader:
+        """The header of a page."""
         return PageHeader(
             kind=kind,
             protection=self.layout.level.code,
@@ -129,7 +130,7 @@ class PageWriter:
             piece = payload[at : at + step]
             first = at // self.layout.payload_bytes
             headers = [
-                self._header(self._next + i, kinds if isinstance(kinds, PageKind) else kinds[first + i])
+                self.header(self._next + i, kinds if isinstance(kinds, PageKind) else kinds[first + i])
                 for i in range(self.layout.pages_for(len(piece)))
             ]
             self.write_as_they_are(self.layout.assemble(headers, piece, cell_seed(self._file.segment_id)))

@@ -21,6 +21,7 @@ from audiomem_sql.storage.pages import (
     FRONT_BYTES,
     FileSpec,
     HeadRecord,
+    PageHeader,
     announce_page,
     changed_front,
     lay_out,
@@ -28,6 +29,7 @@ from audiomem_sql.storage.pages import (
 )
 from audiomem_sql.storage.segment.data_spool import DataSpool
 from audiomem_sql.storage.segment.new_file import Placement
+from audiomem_sql.storage.segment.seal import EarlierSegment, Link, Seal
 from audiomem_sql.storage.segment.table_file import TableFile
 
 
@@ -65,15 +67,48 @@ def _front(file: TableFile, end: FileEnd, frames: int, record: HeadRecord) -> by
 
 
 class AppendedPages(Placement):
-    """A segment that is appended to ``file``."""
+    """A segment that is appended to ``file``.
 
-    def __init__(self, file: TableFile) -> None:
+    behind: another one that is laid out, and becomes part of the file together with this. Only the last of
+    several is published, and only then are they flushed, all at once.
+    """
+
+    def __init__(
+        self, file: TableFile, behind: AppendedPages | None = None, *, together: bool = False
+    ) -> None:
+        """together: more segments come behind it before the file is flushed."""
         self._file = file
+        self._behind = behind
+        self._together = together
         #: Its first page, counted in pages of the file. An announce page stays.
         self.first = file.stop + (0 if file.announced is None else 1)
+        if behind is not None:
+            self.first = behind._frames
         self._end: FileEnd | None = None
-        self._frames = 0
+        self._frames: int = 0
         self._head: HeadRecord | None = None
+        self._header: PageHeader | None = None
+
+    def following(self, versions: tuple[int, int], seal: Seal) -> tuple[AppendedPages, Seal]:
+        """Where another segment comes, which is published in the place of this one, and its seal.
+
+        versions: the first and the last of this one, whose seal is ``seal``.
+        """
+        head, header = self._head, self._header
+        assert head is not None
+        assert header is not None
+        link = Link(head.segment_id, head.digest, seal.generation)
+        this = EarlierSegment(
+            head.segment_id,
+            self.first,
+            header.page_count,
+            header.index,
+            int(header.flags),
+            *versions,
+            head.digest,
+        )
+        following = Seal(seal.generation + 1, link, (*seal.earlier, this), seal.folded)
+        return AppendedPages(self._file, self, together=True), following
 
     def lay_out(
         self,
@@ -83,12 +118,19 @@ class AppendedPages(Placement):
         parity_bytes: int,
         progress: Progress | None,
     ) -> None:
-        """Write the segment behind the sealed pages, and flush it."""
-        end = self._end = _open_end(self._file, self.first)
+        """Write the segment behind the sealed pages, and flush it, unless others come behind it first."""
+        behind = self._behind
+        if behind is None:
+            end = _open_end(self._file, self.first)
+        else:
+            assert behind._end is not None
+            end = behind._end
+        self._end = end
         try:
-            self._say_so(end)
-            with end.sink() as sink:
-                lay_out(
+            if behind is None:
+                self._say_so(end)
+            with end.sink(_frames(self._file).offset(self.first)) as sink:
+                self._header = lay_out(
                     sink,
                     spec,
                     catalog,
@@ -101,7 +143,8 @@ class AppendedPages(Placement):
                 size = sink.tell()
             self._frames = _frames(self._file).pages_up_to(size)
             self._head = spec.head
-            apart(end.flush)
+            if not self._together:
+                apart(end.flush)
         except OSError as error:
             self.abandon()
             raise storage_error(error, self._file.path) from error
@@ -127,6 +170,8 @@ class AppendedPages(Placement):
         assert self._end is not None
         assert self._head is not None
         try:
+            if self._together:
+                apart(self._end.flush)
             head = changed(self._head, sealed=self._frames)
             self._end.change_front(_front(self._file, self._end, self._frames, head))
             self._end.flush()
@@ -135,6 +180,10 @@ class AppendedPages(Placement):
 
     def take_back(self) -> None:
         """Remove the segment, also after it was published. StorageError if that fails."""
+        if self._behind is not None:
+            self._end = None
+            self._behind.take_back()
+            return
         if self._end is None:
             return
         try:
@@ -151,7 +200,9 @@ class AppendedPages(Placement):
 
     def close(self) -> None:
         """Close the file."""
-        if self._end is not None:
+        if self._behind is not None:
+            self._behind.close()
+        elif self._end is not None:
             self._end.close()
         self._end = None
 

@@ -41,7 +41,7 @@ MAX_ELEMENTS = 1 << 22
 #: Most elements of one list or map.
 MAX_LENGTH = 1 << 20
 MAX_VERSIONS = 1 << 19
-#: Bytes of the map of a catalog that is kept after it was written.
+#: Bytes of the maps of catalogs that are kept after they were written.
 _KEPT_BYTES = 64 << 10
 
 
@@ -77,22 +77,24 @@ def pack_catalog(catalog: Catalog) -> bytes:
 
 
 class _Newest(threading.local):
-    """The catalog that this thread packed last: who writes a file opens it next, and has read it then."""
+    """The catalogs that this thread packed last: who writes a file opens it next, and has read them then."""
 
-    packed = b""
-    catalog: Catalog | None = None
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[int, Catalog]] = {}
 
     def keep(self, packed: bytes, size: int, catalog: Catalog) -> None:
-        """Keep one for the next reading, if it is small. size: of its map."""
-        self.packed, self.catalog = (packed, catalog) if size <= _KEPT_BYTES else (b"", None)
+        """Keep one for the next reading, and of those before what there is room for. size: of its map."""
+        self._kept[packed] = size, catalog
+        left = _KEPT_BYTES
+        for each, (taken, _) in reversed(list(self._kept.items())):
+            left -= taken
+            if left < 0:
+                del self._kept[each]
 
     def taken(self, data: bytes) -> Catalog | None:
         """The catalog, once, if ``data`` is what was packed."""
-        if self.catalog is None or data != self.packed:
-            return None
-        catalog = self.catalog
-        self.packed, self.catalog = b"", None
-        return catalog
+        kept = self._kept.pop(data, None)
+        return None if kept is None else kept[1]
 
 
 _newest = _Newest()

@@ -5,9 +5,12 @@ Every count, length and place is checked against the fields that were unpacked b
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgpack
 
 from audiomem_sql.blocks.bloom import filter_bytes
 from audiomem_sql.blocks.directory import BlockDirectory
@@ -31,6 +34,8 @@ from audiomem_sql.storage.segment.catalog_values import unpack_entry, unpack_ext
 from audiomem_sql.storage.segment.checked_values import count, integer
 
 _INTEGER = ColumnType(Kind.INTEGER)
+#: The largest stored columns that are kept after they were read, in bytes.
+_KEPT_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +104,19 @@ class Unpacking:
 def unpack_schema(unpacking: Unpacking) -> Schema:
     """The stored columns, with CHECK and keys of several columns."""
     content = unpacking.content
-    return Schema.from_catalog(
+    stored = (
         content["schema"],
         content["checks"] if unpacking.has(CHECKS) else (),
         content["keys"] if unpacking.has(COMBINED_KEYS) else (),
     )
+    packed = msgpack.packb(stored)
+    return _schema_of(packed) if len(packed) <= _KEPT_BYTES else Schema.from_catalog(*stored)
+
+
+@functools.lru_cache(maxsize=4)
+def _schema_of(packed: bytes) -> Schema:
+    """The columns, which are the same in the segments of a table."""
+    return Schema.from_catalog(*msgpack.unpackb(packed, strict_map_key=False))
 
 
 def unpack_entries(unpacking: Unpacking) -> tuple[ColumnEntry | None, ...]:
