@@ -183,11 +183,12 @@ def _check(file: str, *, print_problems: bool) -> _Result:
     result = _Result(file)
     try:
         with Table(file, cache=[]) as table:  # an object itself, not copies of it
-            segments = table.snapshot.readable().segments
+            snapshot = table.snapshot.readable()
+            segments = snapshot.segments
             result.files = len({segment.path for segment in segments})
             result.segments, result.rows = len(segments), len(table)
             result.protected = all(segment.file.is_protected for segment in segments)
-            result.exposed = exposure(table.snapshot)
+            result.exposed = exposure(snapshot)
             result.pages = sum(segment.file.page_count for segment in segments)
             with bar("pages") as progress:
                 for problem in problems(table, progress.to):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,36 @@ def fetch_rows(
     missing = np.full(len(rowids), True)
     positions: list[I64Array] = [np.empty(0, np.int64)]
     pieces: list[list[pa.Array]] = []
+    for part in _parts(readable, rowids):
+        for found, arrays in _found(part, rowids, missing, columns):
+            positions.append(found)
+            pieces.append(arrays)
+            missing[found] = False
+        if not missing.any():
+            break
+    back = np.argsort(np.concatenate(positions), kind="stable")
+    if not pieces:
+        return ~missing, []
+    return ~missing, [taken(pa.concat_arrays(list(parts)), back) for parts in zip(*pieces, strict=True)]
+
+
+def _parts(readable: Readable, rowids: I64Array) -> Iterable[Readable]:
+    """What has all rows with ``rowids``: itself, or one file after another where there are many."""
+    holding = getattr(readable, "holding", None)
+    return (readable,) if holding is None else holding(rowids)
+
+
+def _found(
+    readable: Readable, rowids: I64Array, missing: BoolArray, columns: Sequence[int]
+) -> Iterator[tuple[I64Array, list[pa.Array]]]:
+    """The rows that are ``missing`` of ``rowids``, piece by piece: int64 (n,) places there, and values."""
     pending = readable.pending
     if pending is not None and len(pending):
         order = np.argsort(pending.rowids, kind="stable")
         at = np.minimum(np.searchsorted(pending.rowids[order], rowids), len(order) - 1)
         own = order[at]
-        here = np.flatnonzero(pending.rowids[own] == rowids)
-        positions.append(here)
-        pieces.append([taken(pending.arrays[column], own[here]) for column in columns])
-        missing[here] = False
+        here = np.flatnonzero((pending.rowids[own] == rowids) & missing)
+        yield here, [taken(pending.arrays[column], own[here]) for column in columns]
     for view in reversed(readable.views):
         wanted = np.flatnonzero(missing)
         rows = np.fromiter((view.find(rowid) for rowid in rowids[wanted].tolist()), np.int64, len(wanted))
@@ -45,14 +66,7 @@ def fetch_rows(
         if len(rows):
             rising = np.argsort(rows, kind="stable")
             read, arrays = _readable_rows(view.segment, rows[rising], columns)
-            wanted = wanted[rising][read]
-            positions.append(wanted)
-            pieces.append(arrays)
-            missing[wanted] = False
-    back = np.argsort(np.concatenate(positions), kind="stable")
-    if not pieces:
-        return ~missing, []
-    return ~missing, [taken(pa.concat_arrays(list(parts)), back) for parts in zip(*pieces, strict=True)]
+            yield wanted[rising][read], arrays
 
 
 def stored_values(rows: Sequence[tuple[ReadableSegment, int]], columns: Sequence[int]) -> list[list[Any]]:

@@ -64,7 +64,7 @@ class ShardSearches:
         assert isinstance(snapshot, ShardedSnapshot)
         if snapshot.pins != pins:
             raise AudioMemError("the version is another one by now")
-        return SomeShards(snapshot.schema, [snapshot.shard(number) for number in numbers])
+        return snapshot.some(numbers)
 
     def _kept(self, number: Any, make: Callable[[], Any]) -> Any:
         """What belongs to a search."""

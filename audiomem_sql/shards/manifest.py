@@ -76,6 +76,11 @@ class Manifest:
         """The shard of each bucket in the newest version."""
         return self.tables[-1][1]
 
+    @property
+    def filled(self) -> int:
+        """How many shards have rows."""
+        return len(set(self.shard_of_bucket))
+
     def layout_at(self, version: int) -> Layout:
         """The columns and options of a version."""
         newest = Layout(self.newest, self.schema, self.options)
@@ -163,7 +168,7 @@ class Manifest:
             self,
             schema=schema,
             key=_renumbered(self.key, self.schema, schema),
-            zones=self.zones_of(schema),
+            zones=self.zones_of(schema).with_added(self.schema, schema, len(self.shards)),
             earlier=(*self.earlier, Layout(number - 1, self.schema, self.options)),
             migrations=(*self.migrations, step),
             next_column=max(self.next_column, *(column + 1 for column in (*self.schema.ids, *schema.ids))),

@@ -7,7 +7,7 @@ conditions leave out those whose zone maps have no such rows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
@@ -37,11 +37,27 @@ _OPENED_AT_ONCE = 16
 
 
 class SomeShards:
-    """The rows of some shards alone; see scan.Readable."""
+    """The rows of some shards alone, by their numbers; see scan.Readable.
 
-    def __init__(self, schema: Schema, shards: Sequence[Snapshot]) -> None:
+    whole: of what they are a part, if less of it may be asked for.
+    """
+
+    def __init__(
+        self, schema: Schema, shards: Mapping[int, Snapshot], whole: ShardedSnapshot | None = None
+    ) -> None:
         self.schema = schema
-        self._shards = shards
+        self._numbers = shards
+        self._shards = tuple(shards.values())
+        self._whole = whole
+
+    def narrowed(self, filters: Sequence[BoundColumn]) -> SomeShards:
+        """What has all rows of these shards for which all ``filters`` are true."""
+        if self._whole is None:
+            return self
+        numbers = [number for number in self._whole.chosen(filters) if number in self._numbers]
+        if len(numbers) == len(self._numbers):
+            return self
+        return SomeShards(self.schema, {number: self._numbers[number] for number in numbers}, self._whole)
 
     @cached_property
     def views(self) -> tuple[SegmentView, ...]:
@@ -161,15 +177,20 @@ class ShardedSnapshot(Snapshot):
         """The numbers of the shards that may have rows for which all ``filters`` are true."""
         keep = self.zones.may_pass(filters, len(self.shard_files))
         placed = self.placement.of_filters(filters)
+        keep[list(self.left_out)] = False
         return [number for number in np.flatnonzero(keep).tolist() if placed is None or number in placed]
 
     def narrowed(self, filters: Sequence[BoundColumn]) -> SomeShards | ShardedSnapshot:
         """What has all rows for which all ``filters`` are true, of as few shards as can be told."""
         numbers = self.chosen(filters)
-        if len(numbers) == len(self.shard_files):
+        if len(numbers) == len(self.shard_files) - len(self.left_out):
             return self
+        return self.some(numbers)
+
+    def some(self, numbers: Sequence[int]) -> SomeShards:
+        """The rows of the shards with these numbers."""
         self.open(numbers)
-        return SomeShards(self.schema, [self.shard(number) for number in numbers])
+        return SomeShards(self.schema, {number: self.shard(number) for number in numbers}, self)
 
     def _with_rowid(self, rowid: int) -> Iterator[Snapshot]:
         """The shards that may have a row with ``rowid``, those that are open already first."""
@@ -181,6 +202,19 @@ class ShardedSnapshot(Snapshot):
         """The numbers of all shards: whoever asks for a row has mostly read it before."""
         opened = list(self._opened)
         return opened + [number for number in range(len(self.shard_files)) if number not in opened]
+
+    def holding(self, rowids: I64Array) -> Iterator[Snapshot]:
+        """Shards that have all rows with ``rowids`` that are there, those that are open first."""
+        if self.placement.columns:
+            numbers, opened = self._open_first(), len(self._opened)
+        else:
+            numbers = np.unique(self.placement.of_rows(rowids, ())).tolist()
+            opened = 0
+        numbers = [number for number in numbers if number not in self.left_out]
+        for place, number in enumerate(numbers):
+            if place == opened:
+                self.open(numbers[opened:])
+            yield self.shard(number)
 
     def shards_of(self, rowids: I64Array) -> I64Array:
         """The number of the shard that has each of ``rowids``, int64 (n,), ascending; -1 for none."""
@@ -208,7 +242,7 @@ class ShardedSnapshot(Snapshot):
 
     @cached_property
     def _all(self) -> SomeShards:
-        return SomeShards(self.schema, list(self.shards))
+        return SomeShards(self.schema, dict(enumerate(self.shards)))
 
     @property
     def views(self) -> tuple[SegmentView, ...]:  # type: ignore[override]

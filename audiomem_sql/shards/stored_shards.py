@@ -75,11 +75,11 @@ class StoredShard(ShardFile):
         state: Head,
         number: int,
         entry: ShardEntry,
-        schema: Schema,
+        schemas: Sequence[Schema],
         cache: BlockCache,
         known: StoredShard | None = None,
     ) -> None:
-        super().__init__(table_files(below(table.url, entry.file)), number, entry, [schema], cache)
+        super().__init__(table_files(below(table.url, entry.file)), number, entry, schemas, cache)
         self.state = state
         self._table = table
         self._before = None if known is None else known.opened
@@ -165,6 +165,7 @@ def snapshot_of(
         return before
     manifest = content_of(head)
     files: list[StoredShard] = []
+    schemas = [schema for _, schema in manifest.schemas]
     for number, (entry, state) in enumerate(zip(manifest.shards, head.shards, strict=True)):
         same: StoredShard | None = None
         if before is not None and number < len(before.shard_files):
@@ -172,6 +173,6 @@ def snapshot_of(
             assert isinstance(file, StoredShard)
             same = file
         if same is None or same.state != state:
-            same = StoredShard(table, state, number, entry, manifest.schema, cache, same)
+            same = StoredShard(table, state, number, entry, schemas, cache, same)
         files.append(same)
     return StoredShardedSnapshot(path, head, manifest, files, place=place)

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import Zones
+from audiomem_sql.columns.defaults import constant
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
@@ -71,6 +72,24 @@ class ShardZones:
     def widened(self, more: int) -> ShardZones:
         """With ``more`` shards without rows behind the others."""
         return ShardZones({number: _widened(zones, more) for number, zones in self.columns.items()})
+
+    def with_added(self, before: Schema, schema: Schema, shards: int) -> ShardZones:
+        """With those of numbers and times that ``schema`` has and ``before`` has not.
+
+        The rows that are there have their DEFAULT, or NULL. How many there are is not known if no other
+        column has zones; that there are some.
+        """
+        known = [zones.rows for zones in self.columns.values()]
+        rows = known[0] if known else np.zeros(shards, np.int64)
+        added = dict(self.columns)
+        for number, column in enumerate(schema.columns):
+            if column.id not in before.ids and column.type.kind in _NUMBERS:
+                value = constant(column)
+                there = np.maximum(rows, 1).tolist()
+                entry = (0, value, value)
+                entries = [(count, 0, 0) if value is None else entry for count in there]
+                added[number] = Zones.build(there, entries, column.type)
+        return ShardZones(added)
 
     def of(self, shards: int) -> ShardZones:
         """Of the first ``shards`` alone."""

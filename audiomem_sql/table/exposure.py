@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.pages import PageLayout
 from audiomem_sql.versions import Snapshot
 
@@ -18,26 +19,33 @@ from audiomem_sql.versions import Snapshot
 class Exposure:
     """The versions from the first to the last that a hole where they are may cost.
 
-    share: how much of the file they are. hole: how much of it the hole takes. Both 0 to 1.
+    share: how much of the file they are. hole: how much of it the hole takes. Both 0 to 1. shards: how many
+    files of a sharded table are like that, where share is the greatest of them; 0 for any other table.
     """
 
     first: int
     last: int
     share: float
     hole: float
+    shards: int = 0
 
     def __str__(self) -> str:
         one = self.first == self.last
         versions = f"version {self.first}" if one else f"versions {self.first} to {self.last}"
         are, they_are = ("is", "it is") if one else ("are", "they are")
+        share = f"{100 * self.share:.2g} % of the file"
+        if self.shards:
+            share = f"up to {share} of {'a shard' if self.shards == 1 else f'{self.shards:,} shards'}"
         return (
-            f"{versions}, {100 * self.share:.2g} % of the file, {are} not covered against a hole of "
+            f"{versions}, {share}, {are} not covered against a hole of "
             f"{100 * self.hole:.2g} % of it where {they_are}; vacuum makes it so"
         )
 
 
 def exposure(snapshot: Snapshot) -> Exposure | None:
     """What of the table's file a hole may cost, wherever it is; None if nothing, or without protection."""
+    if isinstance(snapshot, ShardedSnapshot):
+        return _of_shards(snapshot)
     file = snapshot.table_file
     if file is None or not all(segment.file.is_protected for segment in file.segments):
         return None
@@ -53,6 +61,32 @@ def exposure(snapshot: Snapshot) -> Exposure | None:
     pages = sum(segment.file.page_count for segment in exposed)
     first, last = exposed[-1].catalog.first_version, exposed[0].catalog.last_version
     return Exposure(first, last, pages / file.stop, hole)
+
+
+def _of_shards(snapshot: ShardedSnapshot) -> Exposure | None:
+    """The same of the files of all shards; the versions are those of the table."""
+    versions = snapshot.manifest.versions
+    found: list[Exposure] = []
+    for number in range(len(snapshot.shard_files)):
+        own = None if number in snapshot.left_out else exposure(snapshot.shard(number))
+        if own is not None:
+            oldest = snapshot.manifest.shards[number].oldest.version, versions[0].version.number
+            changed = [each for each in versions if number in each.pins]
+            made = [oldest, *((each.pins[number].version, each.version.number) for each in changed)]
+            first, last = (
+                next((version for pin, version in made if pin >= wanted), snapshot.newest)
+                for wanted in (own.first, own.last)
+            )
+            found.append(Exposure(first, last, own.share, own.hole))
+    if not found:
+        return None
+    return Exposure(
+        min(each.first for each in found),
+        max(each.last for each in found),
+        max(each.share for each in found),
+        max(each.hole for each in found),
+        len(found),
+    )
 
 
 def _cells_in(layout: PageLayout, pages: float) -> int:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiomem_sql.columns.batch import Batch
+from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.urls import is_url
 from audiomem_sql.scan import in_rowid_order, scan
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import SegmentWriter, TableOptions
 from audiomem_sql.upkeep.backup import free_file
 from audiomem_sql.upkeep.new_segment import codecs_of, given_rowid
-from audiomem_sql.versions import decided_tokenizers, pack_sources
+from audiomem_sql.versions import TableFiles, decided_tokenizers, pack_sources
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.open_table import OpenTable
+    from audiomem_sql.upkeep.stream import Stream
 
 
 def copy_to_file(
@@ -98,3 +107,33 @@ class _Stream:
         head, count = self.head, int(np.searchsorted(self.head.rowids, rowid, side="right"))
         self.head = Batch(head.rowids[count:], tuple(array.slice(count) for array in head.arrays))
         return Batch(head.rowids[:count], tuple(array.slice(0, count) for array in head.arrays))
+
+
+def streamed(
+    table: OpenTable, where: str | os.PathLike[str], seconds: float | None, progress: Progress | None
+) -> Stream:
+    """Write the version that ``table`` shows, alone, as a stream to a folder or a store.
+
+    It is copied to one file as a stream has it, which is removed when the stream is written.
+    """
+    from audiomem_sql.upkeep.stream import SECONDS, write_stream
+
+    snapshot = table.snapshot
+    assert isinstance(snapshot, ShardedSnapshot)
+    beside = None if is_url(where) else os.path.dirname(os.path.abspath(where))
+    folder = beside if beside is not None and os.path.isdir(beside) else None
+    options = replace(table.options, layout="remote", deltas="inside")
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".audiomem-stream-") as scratch:
+        path = os.path.join(scratch, "copy.flac")
+        copy_to_file(snapshot, path, options, progress)
+        files = TableFiles.at(path)
+        with contextlib.closing(files.load(BlockCache(0))) as copied:
+            return write_stream(
+                files,
+                copied,
+                where,
+                options,
+                table.name,
+                seconds=SECONDS if seconds is None else seconds,
+                progress=progress,
+            )

@@ -6,6 +6,7 @@ import copy
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +220,8 @@ class OpenTable:
         snapshot = self.snapshot
         if isinstance(snapshot, ShardedSnapshot):
             with InFile(self.path):
-                return TableOptions.from_catalog(snapshot.manifest.layout_at(snapshot.version).options)
+                options = TableOptions.from_catalog(snapshot.manifest.layout_at(snapshot.version).options)
+                return replace(options, parts=snapshot.manifest.filled)
         written = [s for s in snapshot.segments if s.catalog.first_version <= snapshot.version]
         try:
             return TableOptions.from_catalog((written or snapshot.segments)[-1].catalog.options)

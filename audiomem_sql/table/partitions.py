@@ -28,7 +28,7 @@ from audiomem_sql.errors import InFile, QueryError, SchemaError, StorageError
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, filters_of_text, scan
-from audiomem_sql.shards import ShardedSnapshot, SomeShards
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.reader import TableReader
 
@@ -165,7 +165,7 @@ def _of_shard(snapshot: Any, number: int | None) -> Readable:
     if number is None or not isinstance(snapshot, ShardedSnapshot):
         readable: Readable = snapshot
         return readable
-    return SomeShards(snapshot.schema, [snapshot.shard(number)])
+    return snapshot.some([number])
 
 
 def _ranges(rows: Readable, size: int) -> Iterator[tuple[int | None, int | None, int]]:

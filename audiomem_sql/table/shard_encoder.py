@@ -65,7 +65,8 @@ class ShardEncoder:
         are not the bytes; and where texts have vectors, but none is stored, so that no codec is known.
         """
         manifest = snapshot.manifest
-        schema, options = manifest.schema, TableOptions.from_catalog(manifest.options)
+        schema = manifest.schema
+        options = replace(TableOptions.from_catalog(manifest.options), parts=manifest.filled)
         checks = checks_of(schema)
         needs_rowid = not manifest.key or (checks is not None and checks.by_rowid)
         if options.modulation != _MODULATION or (needs_rowid and schema.rowid_column is None):

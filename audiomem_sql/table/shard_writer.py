@@ -14,12 +14,12 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch, Row
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, SchemaError
 from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.interrupts import result_of
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.shards import Pin, ShardFile
+from audiomem_sql.shards import Pin, ShardedSnapshot, ShardFile
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
@@ -244,3 +244,13 @@ def split_rows(batches: Sequence[Batch], shards: Sequence[I64Array], changes: di
                 indices = pa.array(rows)
                 part = Batch(batch.rowids[rows], tuple(array.take(indices) for array in batch.arrays))
             changes.setdefault(number, ShardChange()).batches.append(part)
+
+
+def check_key(snapshot: ShardedSnapshot, schema: Schema) -> None:
+    """SchemaError if a column that places rows in shards is not in ``schema``."""
+    for number in snapshot.placement.columns:
+        column = snapshot.schema.columns[number]
+        if column.id not in schema.ids:
+            raise SchemaError(
+                "it places rows in the shards, so it cannot be dropped", place=f"column {column.name}"
+            )

@@ -16,8 +16,7 @@ import numpy as np
 
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
-from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import AudioMemError, SchemaError, StorageError
+from audiomem_sql.errors import AudioMemError, StorageError
 from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
@@ -27,7 +26,7 @@ from audiomem_sql.table.commit_upkeep import CommitUpkeep
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_codecs import codecs_for
-from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, split_rows, write_encoded
+from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, check_key, split_rows, write_encoded
 from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import unpack_sources
 from audiomem_sql.writing import log_limits
@@ -67,16 +66,6 @@ class ShardedCommit:
             raise
         for writer in self.writers.values():
             writer.take_back()
-
-
-def _check_key(snapshot: ShardedSnapshot, schema: Schema) -> None:
-    """SchemaError if a column that places rows in shards is not in ``schema``."""
-    for number in snapshot.placement.columns:
-        column = snapshot.schema.columns[number]
-        if column.id not in schema.ids:
-            raise SchemaError(
-                "it places rows in the shards, so it cannot be dropped", place=f"column {column.name}"
-            )
 
 
 class _NoUpkeep(CommitUpkeep):
@@ -183,7 +172,7 @@ class ShardedSession(Session):
             change.codecs = codecs or None
         self._split_deleted(content.deleted.tolist(), changes)
         if content.schema is not None:
-            _check_key(snapshot, content.schema)
+            check_key(snapshot, content.schema)
             for each in range(len(snapshot.shard_files)):
                 changes[each] = ShardChange(schema=content.schema, change=content.change)
         number, time = snapshot.newest + 1, commit_time(snapshot)

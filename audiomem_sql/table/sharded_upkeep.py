@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import (
     AudioMemError,
     DamagedFileError,
-    InFile,
     SchemaError,
     StorageError,
     UnsupportedError,
 )
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
-from audiomem_sql.protection.levels import level_named
 from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, not_on_shards, read_manifest
-from audiomem_sql.table.schema_changes import SchemaChanges
+from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_writer import ShardWriter
 from audiomem_sql.table.sharded_session import ShardedSession
@@ -31,11 +28,7 @@ from audiomem_sql.upkeep.sharded_faults import beyond_repair
 from audiomem_sql.writing.commit import now
 
 if TYPE_CHECKING:
-    from audiomem_sql.migrations.changes import SchemaChange
-    from audiomem_sql.table.transactions import Transactions
     from audiomem_sql.upkeep.stream import Stream
-
-_COPY_ROWS = "Write its rows to a new table: audiomem_sql.write_flac(audiomem_sql.dataset(path), …)."
 
 
 def is_one_file(path: str | os.PathLike[str]) -> bool:
@@ -82,21 +75,17 @@ class ShardedUpkeep(Upkeep):
             for writer in self._each():
                 writer.session.checkpoint()
 
-    def vacuum(
+    def _rewrite(
         self,
+        options: TableOptions,
         retain: Retention,
         level: int | None,
-        protection: str | None,
-        layout: str | None,
         progress: Progress | None,
+        *,
+        heard: bool = True,
     ) -> int:
-        """Make each shard one file; the oldest version that is kept."""
-        session, options = self._sharded, self._opened.options
-        with InFile(self._opened.path):
-            if layout is not None:
-                options = options.changed({"layout": layout})
-            if protection is not None:
-                options = replace(options, protection=level_named(protection).name)
+        """Make each shard one file. Where that ends early, the manifest has the options for the others."""
+        session = self._sharded
         with session.writing():
             snapshot = session.snapshot
             oldest = retain.oldest(snapshot, now())
@@ -114,6 +103,7 @@ class ShardedUpkeep(Upkeep):
                     options,
                     kept,
                     level=level,
+                    heard=heard,
                     progress=progress,
                 )
                 shard.opened.reload()
@@ -146,10 +136,6 @@ class ShardedUpkeep(Upkeep):
             raise beyond_repair(session.snapshot, beyond)
         return repairs
 
-    def transcode(self, changes: Mapping[str, object], progress: Progress | None) -> None:
-        """Not done."""
-        raise not_on_shards("is not transcoded", self._opened.path, _COPY_ROWS)
-
     def backup(
         self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
     ) -> int:
@@ -176,8 +162,10 @@ class ShardedUpkeep(Upkeep):
         seconds: float | None,
         progress: Progress | None,
     ) -> Stream:
-        """Not done."""
-        raise not_on_shards("is not streamed", self._opened.path, _COPY_ROWS)
+        """Write a version, copied to one file for this, as a stream to a folder or a store."""
+        from audiomem_sql.table.one_file_copy import streamed
+
+        return streamed(self._whole(version), where, seconds, progress)
 
     def set_cover(self, cover: Picture | None) -> None:
         """Not done."""
@@ -192,8 +180,8 @@ class StoredShardedUpkeep(ShardedUpkeep):
 
     checkpoint = Upkeep.checkpoint
     merge = Upkeep.merge
-    vacuum = Upkeep.vacuum
     repair = Upkeep.repair
+    _rewrite = Upkeep._rewrite
 
     def set_cover(self, cover: Picture | None) -> None:
         """Not done."""
@@ -206,32 +194,8 @@ def is_stored_and_sharded(session: Session) -> bool:
     return isinstance(files, ShardedFiles) and files.stored is not None
 
 
-class StoredShardedSchemaChanges(SchemaChanges):
-    """No changes of the columns of a table that is written to in a store."""
-
-    def alter(self, change: SchemaChange | str, message: str | None) -> int:
-        """Not done."""
-        raise not_on_shards("keeps its columns", self._opened.path, _COPY_ROWS)
-
-    def reembed(
-        self,
-        model: str | None,
-        model_backend: str | None,
-        progress: Progress | None,
-        passages: str | None = None,
-    ) -> int:
-        """Not done."""
-        raise not_on_shards("keeps its vectors", self._opened.path, _COPY_ROWS)
-
-
 def upkeep_of(session: Session) -> Upkeep:
     """The upkeep of a session's table."""
     if isinstance(session, ShardedSession):
         return ShardedUpkeep(session)
     return StoredShardedUpkeep(session) if is_stored_and_sharded(session) else Upkeep(session)
-
-
-def schema_changes_of(session: Session, transactions: Transactions) -> SchemaChanges:
-    """The changes of the columns of a session's table."""
-    changes = StoredShardedSchemaChanges if is_stored_and_sharded(session) else SchemaChanges
-    return changes(session, transactions)

@@ -40,7 +40,8 @@ class SplitCommit(SplitChange):
     whole: what it is to the table. batches: rows in ascending order of rowids; those of which the manifest
     numbers ``whole.new_rows`` get other rowids that follow each other. deleted: rowids by shard. small:
     whether the commit may stand in the manifest. buckets: the shard of each, as its writer saw it; moved: as
-    it is from then on, if rows are moved. options: those that change.
+    it is from then on, if rows are moved. options: those that change. altered: the columns from then on, and
+    how they changed, of a version without rows.
     """
 
     whole: Commit
@@ -57,6 +58,7 @@ class SplitCommit(SplitChange):
     options: Mapping[str, object] = field(default_factory=dict)
     codecs: Mapping[int, VectorCodec] | None = None
     moved: Sequence[int] | None = None
+    altered: tuple[Schema, str] | None = None
     _split: tuple[int, _Split] | None = None
 
     @property
@@ -82,6 +84,11 @@ class SplitCommit(SplitChange):
             raise _moved()
         if self.moved is not None and head.version != self.whole.base:
             raise _moved()
+        if self.altered is not None and any(shard.inline for shard in head.shards):
+            raise BusyError(
+                "another commit came first, and the two do not go together: rows with the columns of before",
+                remedy="Read the newest version, and make the change again.",
+            )
 
     def _check_rowids(self, head: Manifest) -> None:
         """BusyError if a rowid that its writer chose was reserved for a row of somebody else."""
@@ -137,11 +144,14 @@ class SplitCommit(SplitChange):
         if self.moved is not None:
             version = replace(version, inserted=0, deleted=0)
         pins = {number: Pin(shards[number].version, shards[number].time) for number in changes}
-        newer = manifest.after(
-            version, pins, zones=zones, high_rowid=0, tags={}, sources=self.sources
-        ).with_options({**manifest.options, **self.options})
+        newer = manifest.after(version, pins, zones=zones, high_rowid=0, tags={}, sources=self.sources)
+        if self.altered is not None:
+            newer = newer.altered(*self.altered)
+        newer = newer.with_options({**manifest.options, **self.options})
         if self.moved is not None:
             newer = newer.moved(self.moved)
+        if self.altered is not None:
+            head = replace(head, schema=head.schema + 1)
         next_rowid = max(head.next_rowid, self.whole.high_rowid + 1) + self.new_rows
         if next_rowid > MAX_ROWID:
             raise LimitError("no rowid is left for a new row")
@@ -163,6 +173,10 @@ class SplitCommit(SplitChange):
         return self._split[1]
 
     def _split_of(self, head: Manifest, batches: Sequence[Batch]) -> _Split:
+        if self.altered is not None:
+            schema, said = self.altered
+            every = {number: ShardChange(schema=schema, change=said) for number in range(len(head.shards))}
+            return _Split(every, None)
         changes: dict[int, ShardChange] = {}
         placement = content_of(head).placement_at(head.version, self.schema)
         if self.moved is not None:

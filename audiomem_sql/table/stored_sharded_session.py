@@ -19,7 +19,7 @@ from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.shard_codecs import codecs_for
-from audiomem_sql.table.shard_writer import ShardChange
+from audiomem_sql.table.shard_writer import ShardChange, check_key
 from audiomem_sql.table.split_commit import SplitCommit, shifted
 from audiomem_sql.table.stored_session import StoredSession
 from audiomem_sql.table.stored_sharded_upkeep import StoredShardsUpkeep
@@ -85,6 +85,9 @@ class StoredShardedSession(StoredSession):
             rowids, high, keys = transaction.written()
             footprint = footprint_of(rowids, keys)
         check_history(self.snapshot, content.message, change=content.change)
+        if content.schema is not None:
+            check_key(self.snapshot, content.schema)
+            footprint = Footprint(schema=True)
         with SegmentFiles() as files:
             change = self._split(files, content, footprint, high, options=options, progress=progress)
             version = self.make(change)
@@ -179,6 +182,7 @@ class StoredShardedSession(StoredSession):
             {} if content.sources is None else unpack_sources(content.sources),
             {name: value for name, value in chosen.to_catalog().items() if known.get(name) != value},
             codecs,
+            altered=None if content.schema is None else (content.schema, content.change),
         )
 
     def move(self, message: str, changes: Mapping[int, ShardChange], table: Sequence[int]) -> None:

@@ -23,9 +23,10 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import create_file, write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
+from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
 from audiomem_sql.table.sharded_creation import create_folder, create_salvaged, remove_new, takes_shards
-from audiomem_sql.table.sharded_upkeep import schema_changes_of, upkeep_of
+from audiomem_sql.table.sharded_upkeep import upkeep_of
 from audiomem_sql.table.staging import remove_abandoned
 from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.upkeep.compaction import Retention
@@ -78,7 +79,7 @@ class Table(TableReader, Copying):
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._upkeep = upkeep_of(self._session)
-        self._schema_changes = schema_changes_of(self._session, self._transactions)
+        self._schema_changes = SchemaChanges(self._session, self._transactions)
 
     @classmethod
     def create(

@@ -480,9 +480,7 @@ def test_what_is_refused(url: str, tmp_path: Path) -> None:
         table.append(rows(0, 3))
         seq = head_of(table).seq
         refused: list[Callable[[], object]] = [
-            lambda: table.alter("add column more TEXT"),
-            lambda: table.transcode({"modulation": "spectrum"}),
-            lambda: table.stream(tmp_path / "stream"),
+            lambda: table.set_cover(None),
             table.repair,
             lambda: am.drop(url),
         ]

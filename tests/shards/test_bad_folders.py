@@ -282,13 +282,6 @@ def test_a_shard_is_not_written_to_by_itself_when_the_manifest_cannot_be_read(
     assert digests(tmp_path) == before
 
 
-def test_a_table_is_not_streamed(tmp_path: Path) -> None:
-    with create(tmp_path / "t.shards", 40) as table:
-        with pytest.raises(UnsupportedError, match="is not streamed"):
-            table.stream(tmp_path / "hls")
-        assert not (tmp_path / "hls").exists()
-
-
 def test_a_folder_may_end_with_a_slash(tmp_path: Path) -> None:
     create(tmp_path / "t.shards", 40).close()
     assert connect(f"{tmp_path}/t.shards/").execute("SELECT count(*) FROM t").fetchall() == [(40,)]

@@ -371,3 +371,26 @@ def test_a_reader_from_before_a_vacuum(tmp_path: Path) -> None:
         assert reader.refresh()
         assert reader.to_arrow().num_rows == 80
         check(reader)
+
+
+@pytest.mark.parametrize("default", ["DEFAULT 5", ""])
+def test_added_columns_have_zone_maps(tmp_path: Path, default: str) -> None:
+    """In which the rows before have their DEFAULT: conditions open the shards that may have such rows."""
+    path = tmp_path / "t.shards"
+    with create(path, 40, 4) as table:
+        table.alter(f"add column n INTEGER {default}")
+        table.alter("rename column year TO born")
+        table.append([{"code": "new", "born": 1, "n": 9}])
+        assert table.snapshot.zones.may_pass((), 4).all()
+    for where, rows, most in (
+        ("n = 9", 1, 1),
+        ("n = 5", 40 if default else 0, 4 if default else 1),
+        ("n > 9", 0, 0),
+        ("n < 5", 0, 0 if default else 1),
+        ("n IS NULL", 0 if default else 40, 0 if default else 4),
+        ("n IS NOT NULL", 41 if default else 1, 4 if default else 1),
+        ("born = 7", 1, 4),
+    ):
+        with Table(path) as table:
+            assert len(table.to_arrow(where=where)) == rows, where
+            assert len(opened(table)) <= most, where

@@ -227,20 +227,6 @@ def test_a_shard_is_only_read_by_itself(tmp_path: Path) -> None:
     assert digests(tmp_path) == before
 
 
-def test_what_does_not_work_is_refused(tmp_path: Path) -> None:
-    create(tmp_path / "t.shards", 20).close()
-    before = digests(tmp_path)
-    with Table(tmp_path / "t.shards") as table:
-        for call in (
-            lambda: table.transcode({"protection": "archive"}),
-            lambda: table.stream(tmp_path / "hls"),
-        ):
-            with pytest.raises(UnsupportedError, match="a sharded table") as caught:
-                call()
-            assert caught.value.remedy
-    assert digests(tmp_path) == before
-
-
 def test_savepoints_and_two_tables_in_sql(tmp_path: Path) -> None:
     create(tmp_path / "t.shards", 20).close()
     connection = connect(tmp_path / "t.shards")

@@ -17,9 +17,12 @@ from damage.damages import Damage, Hole, Sectors
 from audiomem_sql.cli.main import run
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.table.dropping import drop
+from audiomem_sql.table.exposure import exposure
 from audiomem_sql.table.scrubbing import scrub
 from audiomem_sql.table.table import Table
+from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.writing import placement
 from shards.sharded import COLUMNS, check, create, digests, row
 
 pytestmark = pytest.mark.damages
@@ -222,3 +225,29 @@ def test_shards_whose_manifest_is_gone(tmp_path: Path) -> None:
     shutil.copy(path / "shard-0002.flac", tmp_path)
     with Table(tmp_path / "shard-0002.flac") as table:
         table.append([row(99)])
+
+
+def test_what_is_exposed_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of one file: what was appended to shards, by the versions of the table; vacuum covers it."""
+    monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+    monkeypatch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", 0)
+    path = tmp_path / "t.shards"
+    with create(path, 3000, 2, protection="archive") as table:
+        table.vacuum()
+    for first in (4000, 5000):
+        with Table(path) as table:
+            table.append([row(number) for number in range(first, first + 30)])
+    assert run(["verify", str(path)]) == 0
+    told = capsys.readouterr().err
+    assert "versions 1 to 2, up to " in told
+    assert "of the file of 2 shards, are not covered against a hole of 15 % of it" in told
+    with Table(path) as table:
+        found = exposure(table.snapshot)
+        own = [exposure(shard) for shard in table.snapshot.shards]
+        assert found is not None
+        assert (found.first, found.last, found.shards) == (1, 2, 2)
+        assert found.share == max(each.share for each in own if each is not None)
+        table.vacuum()
+        assert exposure(table.snapshot) is None

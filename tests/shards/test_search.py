@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from indexes.vectors.clustered import clustered
 
 from audiomem_sql.connections import connect
+from audiomem_sql.indexes.vectors import distances_of, index_writing, visits
+from audiomem_sql.search.ranking.vector_ranking import VectorRanking
 from audiomem_sql.table.table import Table
 from shards.search_processes import started
 
@@ -127,3 +132,30 @@ def test_match_in_sql(tables: list[Table]) -> None:
     assert found[0][:2] == found[1][:2]
     assert [row[0] for row in found[0][3]] == [row[0] for row in found[1][3]]
     assert len(found[1][2]) == 7
+
+
+def test_shards_have_the_lists_of_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard has too few rows for lists of its own, and its part of those of the table; few are searched."""
+    monkeypatch.setattr(index_writing, "MIN_CLUSTERED", 2000)
+    monkeypatch.setattr(visits, "LEAST_SEEN", 500)
+    monkeypatch.setattr(visits, "LEAST_ALLOWED", 100)
+    vectors = clustered(2400)[:, :16].copy()
+    rows = pa.table({"id": range(2400), "near": vectors.tolist()})
+    columns = ["id INTEGER PRIMARY KEY", "near FLOAT[16] INDEXED"]
+    with Table.create(tmp_path / "t.shards", columns, {"profile": "embedded", "shards": 4}) as table:
+        table.append(rows)
+        for remade in (table.checkpoint, table.vacuum):
+            remade()
+            with Table(tmp_path / "t.shards") as reader:
+                ranking = VectorRanking(reader.snapshot, 1, vectors[7], (), None)
+                assert all(8 <= index.lists <= 9 for _, index, _ in ranking._indexed)
+                chosen = ranking._lists(vectors[7], 30)
+                assert sum(lists is not None and int(lists.sum()) for lists in chosen) < 16
+                hits = 0
+                for number in range(0, 2400, 100):
+                    found = reader.search(vectors[number], 10, column="near", columns=["id"])[
+                        "id"
+                    ].to_pylist()
+                    exact = np.argsort(distances_of(vectors, vectors[number], "cosine"), kind="stable")[:10]
+                    hits += len({*found} & {*exact.tolist()})
+            assert hits > 216, hits

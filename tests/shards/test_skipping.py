@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
@@ -103,6 +104,33 @@ def test_ranges_skip_shards(tmp_path: Path) -> None:
     assert counts["year IS NULL"] == counts["year = 1000"] == 0
     whole = counts.pop("year <> 1000")
     assert max(counts.values()) < whole
+
+
+def test_searches_skip_shards(tmp_path: Path) -> None:
+    """Of vectors, in a transaction too: with a condition they open the shards that may have such rows."""
+    columns = ("area TEXT", "year INTEGER", "vec FLOAT[2]")
+    options = {"shard_key": "area", "shard_zones": "year"}
+    with create(tmp_path / "t.shards", 0, 8, columns, **options) as table:
+        for number in range(6):
+            rows = [{"area": f"area {number}", "year": 100 * number + n, "vec": [n, 1]} for n in range(20)]
+            table.append(rows)
+    with Table(tmp_path / "t.shards") as reader:
+        found = reader.search([1, 0.5], 3, column="vec", columns=["year"], where="year BETWEEN 200 AND 219")
+        assert found["year"].to_pylist() == [202, 203, 204]
+        assert len(opened(reader)) == 2  # one has two areas
+        assert not reader.search([1, 0], 3, column="vec", where="year > 1000").num_rows
+        assert len(opened(reader)) == 2
+        transaction = reader.begin()
+        transaction.insert(1000, ("area 9", 219, np.array([1, 0.5], "<f4").tobytes()))
+        found = reader.search([1, 0.5], 2, column="vec", columns=["year"], where="year BETWEEN 200 AND 219")
+        assert sorted(found["year"].to_pylist()) == [202, 219]
+        reader.rollback()
+    with connect(tmp_path / "t.shards") as connection:
+        joined = connection.execute(
+            "WITH p(n) AS (VALUES (1), (2), (3)) SELECT t.year FROM p JOIN t "
+            "ON t.vec MATCH '[' || p.n || ', 1]' AND k = 1 AND t.year BETWEEN 200 AND 219"
+        ).fetchall()
+        assert sorted(joined) == [(201,), (202,), (203,)]
 
 
 def test_zone_maps_hold_after_an_update(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.arrow_types import is_list
 from audiomem_sql.errors import AudioMemError, OptionError, StorageError
 from audiomem_sql.machine.durable import replace_durably
+from audiomem_sql.shards import not_on_shards
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.sharded_creation import SHARD_OPTIONS, is_folder_name
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab.duckdb.replacing import Held, hold
 from audiomem_sql.vtab.duckdb.vectors import BOOLEAN
@@ -28,6 +31,8 @@ from audiomem_sql.writing.streaming import STREAM_ROWS
 
 #: Batches that wait for the thread that writes.
 _WAITING = 4
+#: Files of a sharded table where nobody says how many.
+DEFAULT_SHARDS = 16
 #: In front of the name of a file that DuckDB puts in the place of another one when it is written.
 _TEMPORARY = "tmp_"
 
@@ -36,7 +41,8 @@ _TEMPORARY = "tmp_"
 class NewTable:
     """What a file is to become.
 
-    primary_key, semantic: as in ``write_flac``. options: see TableOptions.
+    primary_key, semantic: as in ``write_flac``. options: see TableOptions, and those of a sharded table. What
+    is called ``.shards`` becomes one, of ``DEFAULT_SHARDS`` if nobody says how many.
     """
 
     schema: pa.Schema
@@ -52,13 +58,13 @@ class NewTable:
         already. Raises what ``write_flac`` raises, as far as it can be told without rows.
         """
         rest = dict(options)
-        TableOptions.check_names(rest, ("primary_key", "semantic", own))
+        TableOptions.check_names(rest, ("primary_key", "semantic", *SHARD_OPTIONS, own))
         key, semantic = rest.pop("primary_key", None), rest.pop("semantic", [])
         if isinstance(key, list):
             key = key[0] if len(key) == 1 else ", ".join(map(str, key))
         names = [semantic] if isinstance(semantic, str) else list(semantic)
         made = cls(schema, key, names, rest)
-        TableOptions.parse(rest)
+        TableOptions.parse({name: value for name, value in rest.items() if name not in SHARD_OPTIONS})
         if not any(_tells_no_width(each.type) for each in schema):
             to_table(schema.empty_table(), None, key, names)
         return made
@@ -66,7 +72,20 @@ class NewTable:
     def create(self, path: str, rows: pa.RecordBatch) -> Table:
         """The empty table at ``path``, which must be free. rows: the first ones, which tell widths."""
         _, schema = to_table(rows, None, self.primary_key, self.semantic)
-        return Table.create(path, schema, self.options)
+        return Table.create(path, schema, self._options_at(path))
+
+    def _options_at(self, path: str) -> Mapping[str, Any]:
+        """The options of a table at ``path``. OptionError for shards of a file."""
+        if is_folder_name(path):
+            return {"shards": DEFAULT_SHARDS, **self.options}
+        given = next((name for name in SHARD_OPTIONS if name in self.options), None)
+        if given is not None:
+            raise OptionError(
+                f"{given} is for sharded tables, and this is a file",
+                file=path,
+                remedy="Call it .shards: COPY … TO 'kb.shards' (FORMAT audiomem, SHARDS 16).",
+            )
+        return self.options
 
 
 class Stopped(Exception):
@@ -83,6 +102,8 @@ class FileWriter:
     def __init__(self, table: NewTable, path: str) -> None:
         self._table = table
         self._path = path
+        if is_folder_name(path) and os.path.lexists(path):
+            raise not_on_shards("takes no other's place", path, "Drop that first, or choose another name.")
         self._made = _beside(path) if os.path.lexists(path) else path
         self._queue: queue.Queue[pa.RecordBatch | None] = queue.Queue(_WAITING)
         self._waiting: list[pa.RecordBatch] = []
@@ -125,7 +146,10 @@ class FileWriter:
         self._thread.join()
         if self._error is None or self._made != self._path:
             with contextlib.suppress(OSError):
-                os.unlink(self._made)
+                if os.path.isdir(self._made):
+                    shutil.rmtree(self._made)
+                else:
+                    os.unlink(self._made)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -172,8 +196,8 @@ class FileWriter:
             self._error = error
 
     def _append(self, table: Table, first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> None:
-        rows = Rows(self._table.schema, first, rest)
-        if self._table.primary_key is not None or any(map(_is_dictionary, self._table.schema)):
+        rows, is_folder = Rows(self._table.schema, first, rest), is_folder_name(self._path)
+        if is_folder or self._table.primary_key is not None or any(map(_is_dictionary, self._table.schema)):
             table.append(pa.Table.from_batches(list(rows), self._table.schema))
         else:
             table.append_stream(rows)

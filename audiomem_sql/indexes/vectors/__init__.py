@@ -5,6 +5,7 @@ Other rooms import from here only.
 - ``VectorCodec``: vectors as int8 codes. ``encoded_parts`` writes an index of them, as ``IndexParts``.
 - ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share,
   ``KNOWN_INDEXES`` has those that were opened (``OpenedIndex``). ``FarLists`` is for lists that are far away.
+  ``lists_of_several`` chooses what a search of several reads.
 - ``PassageIndex`` is one with several vectors a row, and ``PassageMap`` says which.
 - ``distances_of`` compares vectors that no index holds.
 
@@ -18,6 +19,7 @@ from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts
 from audiomem_sql.indexes.vectors.metrics import distances_of
 from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, OpenedIndex
 from audiomem_sql.indexes.vectors.passage_index import OpenedPassages, PassageIndex, PassageMap
+from audiomem_sql.indexes.vectors.several import lists_of_several
 from audiomem_sql.indexes.vectors.visits import FarLists
 
 __all__ = [
@@ -34,4 +36,5 @@ __all__ = [
     "distances_of",
     "encoded_parts",
     "fitted_codec",
+    "lists_of_several",
 ]

@@ -23,7 +23,6 @@ from audiomem_sql.indexes.vectors.nearest import Pool
 from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, FindCodec, OpenedIndex
 from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
-from audiomem_sql.indexes.vectors.tails import tails_of
 from audiomem_sql.indexes.vectors.visits import FarLists, Visits
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -85,8 +84,10 @@ class VectorIndex:
         #: The reach of a search among all rows, where nobody says another; None if lists are near.
         self.reach = far.reach if far is not None and parsed.metric == COSINE else None
         self.codec = opened.codec
-        self._order, self._counts, self._starts = opened.order, opened.counts, opened.starts
-        self._visits = Visits(opened.centres, self._counts, parsed.metric, far)
+        #: int64 (lists,), the vectors of each list.
+        self.counts = opened.counts
+        self._order, self._starts = opened.order, opened.starts
+        self._visits = Visits(opened.centres, self.counts, parsed.metric, far)
         self._few = self.count <= FEW_VECTORS
 
     def __del__(self) -> None:
@@ -110,7 +111,7 @@ class VectorIndex:
     @property
     def count(self) -> int:
         """Vectors that a search can find: all but those of zeros, which have no direction."""
-        return int(self._counts.sum())
+        return int(self.counts.sum())
 
     @property
     def metric(self) -> str:
@@ -143,6 +144,7 @@ class VectorIndex:
         probes: int | None = None,
         reach: float | None = None,
         reached: int | None = None,
+        lists: BoolArray | None = None,
     ) -> tuple[I64Array, F32Array]:
         """The ``k`` rows nearest to each query by the metric of the index; of cosine, by 1 - cosine.
 
@@ -157,19 +159,22 @@ class VectorIndex:
             0 to 1, of the nearest one's, and through those that k rows need. So a query that is near few
             lists reads few.
         reached: of lists that are far away, how many vectors those have at least that are read by default.
+        lists: bool (lists,), these and no others, see :func:`~audiomem_sql.indexes.vectors.lists_of_several`.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
         float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that
         are no directions or have another d, MissingExtraError for more than FEW_VECTORS without FAISS.
         """
         metric, scale = self._header.metric, self._header.scale
-        directions = query_scale(vectors_of(queries, self.dimensions), metric, scale)
-        rotated = self.codec.rotated(directions)
+        directions, rotated = self._placed(queries)
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
-        allowed_counts = None if allowed is None else self._allowed_counts(allowed)
-        counts = self._counts if allowed_counts is None else allowed_counts
-        visits = self._visits.of(rotated, k, allowed_counts, probes, reach, reached)
+        allowed_counts = None if allowed is None else self.allowed_counts(allowed)
+        counts = self.counts if allowed_counts is None else allowed_counts
+        if lists is None:
+            visits = self._visits.of(rotated, k, allowed_counts, probes, reach, reached)
+        else:
+            visits = np.tile(lists & (counts > 0), (len(rotated), 1))
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)
@@ -206,7 +211,28 @@ class VectorIndex:
                     self._search_list(number, query_rows, scaled, shift, allowed, count, 4 * before, pool)
         return pool.result()
 
-    def _allowed_counts(self, allowed: BoolArray) -> I64Array:
+    def _placed(self, queries: F32Array) -> tuple[F32Array, F32Array]:
+        """Queries in units of the index, and as its codec rotates them: two times float32 (m, d)."""
+        directions = query_scale(
+            vectors_of(queries, self.dimensions), self._header.metric, self._header.scale
+        )
+        return directions, self.codec.rotated(directions)
+
+    def nearness(self, query: F32Array) -> F32Array:
+        """How near its lists are to float32 (d,), float32 (lists,): greater is nearer, of all indexes."""
+        units = np.float32(1 if self.metric == COSINE else self._header.scale**2)
+        nearness: F32Array = units * self._visits.nearness(self._placed(query[np.newaxis])[1])[0]
+        return nearness
+
+    def ahead(self, lists: BoolArray) -> BoolArray:
+        """Lists bool (lists,) that will be searched, and those along; where they are far, asks for them."""
+        if self._far is None:
+            return lists
+        lists, together = self._far.along(lists), self.opened.lists_together()
+        self._prefetch(np.flatnonzero(lists if together is None else lists & ~together.held))
+        return lists
+
+    def allowed_counts(self, allowed: BoolArray) -> I64Array:
         """int64 (lists,): the rows of each list that bool (rows,) allows.
 
         Many rows are counted list by list: to pick them by a mask takes longer.
@@ -219,7 +245,7 @@ class VectorIndex:
             self.opened.by_list = self._order[: self.count].astype(np.int32)
         marks = np.take(allowed.view(np.uint8), self.opened.by_list)
         return (
-            np.add.reduceat(marks, self._starts[: self.lists], dtype=np.int64) if self.lists else self._counts
+            np.add.reduceat(marks, self._starts[: self.lists], dtype=np.int64) if self.lists else self.counts
         )
 
     def _together(self, visited: BoolArray) -> ListsTogether | None:
@@ -227,20 +253,17 @@ class VectorIndex:
         if self._few:
             return None
         with self.opened.lock:
-            lists = self.opened.lists_together()
+            lists = kept = self.opened.lists_together()
             if lists is None:
-                lists = self._empty_lists()
+                lists = self.opened.empty_lists()
             missing = np.flatnonzero(visited & ~lists.held)
-            if not self.opened.keep(lists, lists.bytes_of(int(self._counts[missing].sum()))):
+            if kept is not None and not len(missing):
+                return kept
+            if not self.opened.keep(lists, lists.bytes_of(int(self.counts[missing].sum()))):
                 return None
             for number, codes, sizes, lengths in self._read_many(missing):
                 lists.add(number, self._rows(number), codes, sizes, lengths)
         return lists
-
-    def _empty_lists(self) -> ListsTogether:
-        header, rotated = self._header, self.codec.axes is not None
-        tails = tails_of(header.membership, header.centres, self.count, rotated=rotated)
-        return ListsTogether(self.lists, self.rows, self.dimensions, faiss(), metric=self.metric, tails=tails)
 
     def _search_list(
         self,
@@ -351,21 +374,21 @@ class VectorIndex:
                 check_interrupt()
                 codes, sizes, lengths = self._decoded_lists(part.tolist(), pieces[at : at + len(part)])
                 at += len(part)
-                ends = np.cumsum(self._counts[part])
-                for number, start, end in zip(part, ends - self._counts[part], ends, strict=True):
+                ends = np.cumsum(self.counts[part])
+                for number, start, end in zip(part, ends - self.counts[part], ends, strict=True):
                     own = None if lengths is None else lengths[start:end]
                     yield int(number), codes[start:end], sizes[start:end], own
 
     def _groups(self, numbers: I64Array, vectors: int) -> list[I64Array]:
         """Lists in groups of about so many vectors."""
-        before = np.cumsum(self._counts[numbers]) - self._counts[numbers]
+        before = np.cumsum(self.counts[numbers]) - self.counts[numbers]
         return np.split(numbers, np.flatnonzero(np.diff(before // vectors)) + 1)
 
     def _decoded_lists(
         self, numbers: list[int], pieces: list[bytes]
     ) -> tuple[I8Array, F32Array, F32Array | None]:
         """What :meth:`_read` gives of one list, of several, one behind the other."""
-        header, counts = self._header, self._counts[numbers].tolist()
+        header, counts = self._header, self.counts[numbers].tolist()
         codes, lengths = decode_lists(pieces, numbers, counts, header, self.codec.trellis)
         sizes = self.codec.sizes(codes)
         if self.metric == COSINE and not (sizes > 0).all():

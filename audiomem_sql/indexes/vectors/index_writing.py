@@ -120,11 +120,13 @@ def encoded_parts(
     embed: bool = False,
     lists: int | None = None,
     options: VectorIndexOptions = BY_COSINE,
+    parts: int = 1,
 ) -> IndexParts:
     """:func:`encode_index` of vectors that need not be in memory.
 
     They come as float32 (any, d) a piece, and are gone through several times. options: how they are compared,
-    and how finely they are stored.
+    and how finely they are stored. parts: how many indexes that are searched together share the vectors, each
+    with as many.
     """
     present = _mask(present, len(rows))
     chosen, scale, lengths, units = _measured(rows, present, codec.dimensions if codec else None, options)
@@ -136,7 +138,7 @@ def encoded_parts(
         assert codes is not None, "a codec holds what it was trained on"
     coded = _Coded(codec, codes, lengths[chosen], options.metric, scale)
     try:
-        return _encoded(coded, present, chosen, embed, lists)
+        return _encoded(coded, present, chosen, embed, lists, parts)
     except BaseException:
         codes.close()
         raise
@@ -233,11 +235,15 @@ def _collected(parts: IndexParts) -> EncodedIndex:
     return EncodedIndex(parts.header, list(parts.lists), parts.codec, parts.borrowed)
 
 
-def lists_for(count: int, dimensions: int) -> int:
-    """How many lists suit so many vectors."""
+def lists_for(count: int, dimensions: int, parts: int = 1) -> int:
+    """How many lists suit so many vectors. parts: as of :func:`encoded_parts`.
+
+    Each part has lists all over the space. With as few as its share of those of one index they would be wide,
+    and a search would have to look through more of the vectors.
+    """
     if not count:
         return 0
-    if count < MIN_CLUSTERED:
+    if count * parts < MIN_CLUSTERED:
         lists = 1
     else:
         lists = max(count // LIST_VECTORS, min(SMALL_LISTS, count // SMALL_LIST_VECTORS))
@@ -286,11 +292,11 @@ class _Directions:
 
 
 def _encoded(
-    coded: _Coded, present: BoolArray, chosen: BoolArray, embed: bool, lists: int | None
+    coded: _Coded, present: BoolArray, chosen: BoolArray, embed: bool, lists: int | None, parts: int = 1
 ) -> IndexParts:
     """The index of rows bool (n,) ``chosen``, whose vectors are ``coded``, in their order."""
     codec, count = coded.codec, len(coded.codes)
-    lists = lists_for(count, codec.dimensions) if lists is None else min(lists, count, MAX_LISTS // 2)
+    lists = lists_for(count, codec.dimensions, parts) if lists is None else min(lists, count, MAX_LISTS // 2)
     numbers, centres = _divided(coded, lists)
     lists = len(centres)
     has_lengths = bool((coded.lengths != 1).any())

@@ -20,7 +20,8 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.vectors.codec import VectorCodec
 from audiomem_sql.indexes.vectors.index_format import IndexHeader
 from audiomem_sql.indexes.vectors.lists_together import ListsTogether, Room
-from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS
+from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, faiss
+from audiomem_sql.indexes.vectors.tails import tails_of
 from audiomem_sql.machine.block_cache import BlockCache
 
 #: Decoded lists of all indexes of the process: codes of 1.3 million vectors of 384 numbers.
@@ -73,6 +74,13 @@ class OpenedIndex:
     def lists_together(self) -> ListsTogether | None:
         """The decoded lists of a large index side by side, if there are any."""
         return TOGETHER.lists_of(self)
+
+    def empty_lists(self) -> ListsTogether:
+        """Room for the lists of a large index side by side, without any list so far."""
+        header, count = self.header, int(self.counts.sum())
+        tails = tails_of(header.membership, header.centres, count, rotated=self.codec.axes is not None)
+        shape = header.lists, len(header.membership), header.dimensions
+        return ListsTogether(*shape, faiss(), metric=header.metric, tails=tails)
 
     def keep(self, lists: ListsTogether, more: int) -> bool:
         """Whether there is room for ``lists``, and ``more`` bytes."""

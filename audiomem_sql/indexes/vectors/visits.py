@@ -97,26 +97,48 @@ class Visits:
     ) -> BoolArray:
         """As :meth:`of`; most: vectors of the lists within reach, about."""
         filled = np.flatnonzero(counts)
-        visits = np.zeros((len(rotated), len(counts)), bool)
         if len(filled) <= 1 or (probes is not None and probes >= len(filled)):
+            visits = np.zeros((len(rotated), len(counts)), bool)
             visits[:, filled] = True
             return visits
         nearness = centre_scores(rotated, self._centres[filled], self._metric) + self._spreads[filled]
-        order = filled[np.argsort(-nearness, axis=1, kind="stable")]
-        by_default = probes is None and reach is None
-        visited = until(counts[order], max(k, LEAST_ALLOWED if by_default else 0))
-        if reach is not None:
-            least = np.float32(reach) * nearness.max(axis=1, keepdims=True)
-            within = (nearness >= least).sum(axis=1)
-            if most is not None:
-                within = np.minimum(within, until(counts[order], most))
-            visited = np.maximum(visited, within)
-        elif probes is None:
-            visited = np.maximum(
-                visited, until(self._counts[order], max(LEAST_SEEN, int(SEEN * self._counts.sum())))
-            )
-        else:
-            visited = np.maximum(visited, probes)
-        for query, last in enumerate(visited):
-            visits[query, order[query, :last]] = True
-        return visits
+        return nearest_lists(nearness, filled, counts, self._counts, k, probes, reach, most)
+
+    def nearness(self, rotated: F32Array) -> F32Array:
+        """How near all lists are to each of float32 (m, d) queries, float32 (m, lists): greater is nearer."""
+        return centre_scores(rotated, self._centres, self._metric) + self._spreads
+
+
+def nearest_lists(
+    nearness: F32Array,
+    filled: I64Array,
+    counts: I64Array,
+    all_counts: I64Array,
+    k: int,
+    probes: int | None = None,
+    reach: float | None = None,
+    most: int | None = None,
+) -> BoolArray:
+    """bool (m, lists): which lists each query looks through, of one index or of several.
+
+    nearness: float32 (m, n), of the lists int64 (n,) ``filled``, which have vectors that are allowed.
+    counts: int64 (lists,), these; all_counts: int64 (lists,), all vectors. The others as of
+    :meth:`Visits.of`; most: vectors of the lists within reach, about.
+    """
+    visits = np.zeros((len(nearness), len(counts)), bool)
+    order = filled[np.argsort(-nearness, axis=1, kind="stable")]
+    by_default = probes is None and reach is None
+    visited = until(counts[order], max(k, LEAST_ALLOWED if by_default else 0))
+    if reach is not None:
+        least = np.float32(reach) * nearness.max(axis=1, keepdims=True)
+        within = (nearness >= least).sum(axis=1)
+        if most is not None:
+            within = np.minimum(within, until(counts[order], most))
+        visited = np.maximum(visited, within)
+    elif probes is None:
+        visited = np.maximum(visited, until(all_counts[order], max(LEAST_SEEN, int(SEEN * all_counts.sum()))))
+    else:
+        visited = np.maximum(visited, probes)
+    for query, last in enumerate(visited):
+        visits[query, order[query, :last]] = True
+    return visits

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from audiomem_sql.arrays import BoolArray, F32Array, I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.machine.memory import check_room
-from audiomem_sql.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, narrowed, scan
 from audiomem_sql.storage.segment import matrix
 from audiomem_sql.versions import SegmentView
 
@@ -49,12 +50,32 @@ class Kept:
 
     def __init__(self, readable: Readable) -> None:
         self.schema = readable.schema
-        self.views = readable.views
-        self.pending = readable.pending
-        self.ordered = readable.ordered
         #: What is searched.
         self.searched = readable
         self.memory = _Memory()
+        self._less: Kept | None = None
+
+    @cached_property
+    def views(self) -> Sequence[SegmentView]:
+        """The segments, each with its deleted rows."""
+        return self.searched.views
+
+    @cached_property
+    def pending(self) -> Batch | None:
+        """Rows outside the segments."""
+        return self.searched.pending
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether segments, then pending rows, are in rowid order."""
+        return self.searched.ordered
+
+    def narrowed(self, filters: Sequence[Filter]) -> Kept:
+        """What has all rows that pass the filters, which remembers, too."""
+        if self._less is None:
+            less = narrowed(self.searched, filters)
+            self._less = self if less is self.searched else Kept(less)
+        return self._less
 
 
 def parts(readable: Readable) -> Iterator[Part]:

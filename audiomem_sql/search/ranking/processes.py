@@ -22,7 +22,7 @@ from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.interrupts import INTERVAL, check_interrupt
 from audiomem_sql.scan import Readable
 from audiomem_sql.search.ranking.parts import Kept
-from audiomem_sql.shards import ShardedSnapshot, SomeShards
+from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.warn_once import warn_or_log
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Session:
         self._workers = workers
         self._shares = shares(snapshot, 1 + len(workers))
         self._table = snapshot.place, snapshot.version, snapshot.pins
-        self.own = own_share(snapshot, tuple(self._shares[0]))
+        self.own = snapshot.some(self._shares[0])
 
     def ask(self, kind: str, *arguments: Any) -> None:
         """Ask every process. WorkerFailedError for what cannot be sent."""
@@ -268,12 +268,6 @@ def shares(snapshot: ShardedSnapshot, processes: int) -> list[list[int]]:
         found[place].append(shard)
         loads[place] += buckets[shard]
     return [sorted(numbers) for numbers in found]
-
-
-def own_share(snapshot: ShardedSnapshot, numbers: tuple[int, ...]) -> SomeShards:
-    """The rows of some shards."""
-    snapshot.open(numbers)
-    return SomeShards(snapshot.schema, [snapshot.shard(number) for number in numbers])
 
 
 def workers_of(readable: Readable) -> tuple[ShardedSnapshot, Workers] | None:

@@ -8,12 +8,13 @@ missed is one whose near passages the indexes did not propose.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, lists_of_several
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.embedding.text_scores import text_cosines
 
@@ -46,17 +47,25 @@ class TextRanking:
     ----------
     firsts: the index of the first passages, one of each row; further: that of the others.
     query: float32 (d,), of length 1. allowed: bool (rows,), which rows may be results; None: all.
+    lists, further_lists: as of :meth:`VectorIndex.search`.
     """
 
     def __init__(
-        self, firsts: VectorIndex, further: PassageIndex, query: F32Array, allowed: BoolArray | None
+        self,
+        firsts: VectorIndex,
+        further: PassageIndex,
+        query: F32Array,
+        allowed: BoolArray | None,
+        lists: BoolArray | None = None,
+        further_lists: BoolArray | None = None,
     ) -> None:
         self._firsts = firsts
         self._further = further
         self._query = query
         self._allowed = allowed
         self._reach = firsts.reach if allowed is None else None
-        self._allowed_entries = None if allowed is None else allowed[further.map.entry_rows]
+        self._allowed_entries = _entries(further, allowed)
+        self._lists, self._further_lists = lists, further_lists
 
     def nearest(self, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest rows, int64 (n,), fewer if there are no more, and their distances, float32."""
@@ -70,9 +79,11 @@ class TextRanking:
 
     def _proposed(self, wanted: int) -> _Proposed:
         """The rows of ``wanted`` passages of each index."""
-        first_rows, first_cosines, first_others = self._searched(self._firsts, wanted, self._allowed)
+        first_rows, first_cosines, first_others = self._searched(
+            self._firsts, wanted, self._allowed, self._lists
+        )
         entries, further_cosines, further_others = self._searched(
-            self._further, wanted, self._allowed_entries
+            self._further, wanted, self._allowed_entries, self._further_lists
         )
         places = self._further.map
         entry_rows = places.entry_rows[entries]
@@ -92,11 +103,11 @@ class TextRanking:
         return _Proposed(rows[order], most[order], max(first_others, further_others))
 
     def _searched(
-        self, index: VectorIndex, wanted: int, allowed: BoolArray | None
+        self, index: VectorIndex, wanted: int, allowed: BoolArray | None, lists: BoolArray | None
     ) -> tuple[I64Array, F64Array, float]:
         """The nearest passages of one index, their cosines, and the greatest one that another can have."""
         asked = max(1, min(wanted, index.count))
-        found = index.search(self._query[np.newaxis], asked, allowed, reached=asked)
+        found = index.search(self._query[np.newaxis], asked, allowed, reached=asked, lists=lists)
         places, distances = (each[0] for each in found)
         filled = places >= 0
         cosines = 1.0 - distances[filled].astype(np.float64)
@@ -146,3 +157,38 @@ class TextRanking:
         cosines[is_first] = self._firsts.coded(rows).cosines(self._query)
         cosines[~is_first] = self._further.coded(places.entries_of(rows)).cosines(self._query)
         return text_cosines(cosines, places.lengths_of(rows), starts)
+
+
+def text_rankings(
+    firsts: Sequence[tuple[VectorIndex, BoolArray | None]],
+    further: Sequence[PassageIndex | None],
+    query: F32Array,
+    k: int,
+) -> list[TextRanking | None]:
+    """The search of each segment for ``k`` rows of all; None where no text is cut.
+
+    firsts: of each segment the index of the first passages and the allowed rows. Lists that are near are
+    chosen for all segments together.
+    """
+    lists: list[BoolArray | None] = [None] * len(firsts)
+    further_lists = lists.copy()
+    if len(firsts) > 1 and all(index.reach is None for index, _ in firsts):
+        wanted = PROPOSED * k + MORE_PROPOSED
+        indexes, allowed = zip(*firsts, strict=True)
+        lists = [*lists_of_several(indexes, query, wanted, allowed)]
+        others = [(number, index) for number, index in enumerate(further) if index is not None]
+        entries = [_entries(index, allowed[number]) for number, index in others]
+        found = lists_of_several([index for _, index in others], query, wanted, entries)
+        for (number, _), chosen in zip(others, found, strict=True):
+            further_lists[number] = chosen
+    return [
+        None if index is None else TextRanking(first, index, query, each, *both)
+        for (first, each), index, both in zip(
+            firsts, further, zip(lists, further_lists, strict=True), strict=True
+        )
+    ]
+
+
+def _entries(further: PassageIndex, allowed: BoolArray | None) -> BoolArray | None:
+    """Which passages of an index belong to rows that may be results."""
+    return None if allowed is None else allowed[further.map.entry_rows]

@@ -3,13 +3,15 @@
 Of an INDEXED column the indexes only propose: some more rows than are wanted, whose vectors are then read and
 compared as they are, until the others cannot be among the nearest (``confirming.py``), all segments together.
 So distances are exact, and only a row that no index proposed, or that one took to be much farther than it is,
-can be missed. Rows outside the segments, and vectors of a column that is not INDEXED, are all compared.
+can be missed. Which lists are searched is chosen for all segments together, so that as many vectors are seen
+as in one segment. Rows outside the segments, and vectors of a column that is not INDEXED, are all compared.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,13 +21,16 @@ from audiomem_sql.columns.types import BIT
 from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL, VectorIndexOptions
 from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of, lists_of_several
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Filter, Readable, RowFilter, scan
+from audiomem_sql.scan import Filter, Readable, RowFilter, narrowed, scan
 from audiomem_sql.search.ranking.confirming import Several, confirmed
 from audiomem_sql.search.ranking.parts import Part, allowed_rows, compared_vectors, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
+
+if TYPE_CHECKING:
+    from audiomem_sql.search.ranking.text_ranking import TextRanking
 
 #: Rows that an index proposes for each that is wanted, by how fine its codes are, and so many more.
 PROPOSED = {COMPACT: 2, SMALL: 8, INT8: 1}
@@ -49,6 +54,7 @@ class VectorRanking:
         filters: tuple[Filter, ...],
         row_filter: RowFilter | None,
     ) -> None:
+        readable = narrowed(readable, filters)
         self._query = query
         self._column = column
         self._options = options = readable.schema.vector_indexes.get(column)
@@ -110,19 +116,40 @@ class VectorRanking:
     def _nearest_texts(self, k: int) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of each segment by what its index has: int64 (n,) and float32 (n,)."""
         numbers, values = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-        for source, (segment, index, allowed) in enumerate(self._indexed):
-            with self._reading(segment):
-                most = min(k, segment.rows)
-                further = None if self._passages is None else segment.vector_index(self._passages)
-                if isinstance(further, PassageIndex) and further.count:
-                    from audiomem_sql.search.ranking.text_ranking import TextRanking
+        further = [self._further(segment) for segment, _, _ in self._indexed]
+        rankings: list[TextRanking | None] = [None] * len(further)
+        lists: Sequence[BoolArray | None] = [None] * len(further)
+        if any(index is not None for index in further):
+            from audiomem_sql.search.ranking.text_ranking import text_rankings
 
-                    rows, distances = TextRanking(index, further, self._query, allowed).nearest(most)
+            rankings = text_rankings([each[1:] for each in self._indexed], further, self._query, k)
+        if None in rankings:
+            lists = self._lists(self._query, k)
+        for source, (segment, index, allowed) in enumerate(self._indexed):
+            most, ranking = min(k, segment.rows), rankings[source]
+            with self._reading(segment):
+                if ranking is None:
+                    rows, distances = _found(index, self._query[np.newaxis], most, allowed, lists[source])
                 else:
-                    rows, distances = _found(index, self._query[np.newaxis], most, allowed)
+                    rows, distances = ranking.nearest(most)
             numbers.append(self._starts[source] + rows)
             values.append(distances)
         return np.concatenate(numbers), np.concatenate(values)
+
+    def _further(self, segment: ReadableSegment) -> PassageIndex | None:
+        """The index of the further passages of a segment, if there are some."""
+        if self._passages is None:
+            return None
+        with self._reading(segment):
+            index = segment.vector_index(self._passages)
+        return index if isinstance(index, PassageIndex) and index.count else None
+
+    def _lists(self, query: F32Array, k: int) -> Sequence[BoolArray | None]:
+        """Which lists of each index are searched for ``k`` rows; None: those that it chooses itself."""
+        if len(self._indexed) < 2:
+            return [None] * len(self._indexed)
+        _, indexes, allowed = zip(*self._indexed, strict=True)
+        return lists_of_several(indexes, query, k, allowed)
 
     def _nearest(self, k: int, options: VectorIndexOptions) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest rows of the segments by their vectors as they are, int64 (n,), and distances."""
@@ -131,17 +158,19 @@ class VectorRanking:
         is_few = self._passing <= wanted
         proposed: list[tuple[int, I64Array, F32Array]] = []
         others = [np.empty(0, np.int64)]
+        part = self._query[np.newaxis, : options.dimensions]
+        is_zero = options.metric == COSINE and not part.any()  # the numbers that indexes have say nothing
+        lists = [None] * len(self._indexed) if is_zero else self._lists(part[0], wanted)
         for source, (segment, index, allowed) in enumerate(self._indexed):
             start = self._starts[source]
             if is_few and allowed is not None:
                 others.append(start + np.flatnonzero(allowed))
                 continue
-            part = self._query[np.newaxis, : index.dimensions]
-            if options.metric == COSINE and not part.any():  # the numbers that the index has say nothing
+            if is_zero:
                 others.append(start + np.flatnonzero(_allowed(index.present, allowed)))
                 continue
             with self._reading(segment):
-                rows, stated = _found(index, part, min(segment.rows, wanted), allowed)
+                rows, stated = _found(index, part, min(segment.rows, wanted), allowed, lists[source])
                 proposed.append((source, start + rows, stated))
                 undirected = index.undirected
             others.append(start + (undirected if allowed is None else undirected[allowed[undirected]]))
@@ -248,10 +277,10 @@ class VectorRanking:
 
 
 def _found(
-    index: VectorIndex, queries: F32Array, k: int, allowed: BoolArray | None
+    index: VectorIndex, queries: F32Array, k: int, allowed: BoolArray | None, lists: BoolArray | None
 ) -> tuple[I64Array, F32Array]:
     """The ``k`` nearest rows to float32 (1, d) by an index, int64 (n,), and their distances, float32 (n,)."""
-    rows, values = (found[0] for found in index.search(queries, k, allowed))
+    rows, values = (found[0] for found in index.search(queries, k, allowed, lists=lists))
     filled = rows >= 0
     return rows[filled], values[filled]
 

@@ -36,18 +36,21 @@ class IndexWriter:
         vector_codes: str = COMPACT,
         *,
         remote: bool = False,
+        parts: int = 1,
     ) -> None:
-        """remote: put the headers of indexes in front of the data stream."""
+        """remote: put the headers of indexes in front of the data stream. parts: as of WriteOptions."""
         self._stream = stream
         self._headers = Stratum.HEAD if remote else Stratum.DERIVED
         self._words_headers = Stratum.FRONT if remote else Stratum.DERIVED
         self._vectors = {
-            number: VectorSpool(column.type.width, (codecs or {}).get(number), codes=vector_codes)
+            number: VectorSpool(
+                column.type.width, (codecs or {}).get(number), codes=vector_codes, parts=parts
+            )
             for number, column in enumerate(schema.columns)
             if column.is_hidden and not holds_passages(column)
         }
         self._vectors |= {
-            number: VectorSpool(schema.columns[number].type.width, options=options)
+            number: VectorSpool(schema.columns[number].type.width, options=options, parts=parts)
             for number, options in schema.vector_indexes.items()
         }
         self._passages = {
@@ -56,6 +59,7 @@ class IndexWriter:
                 self._vectors[vectors],
                 (codecs or {}).get(number),
                 vector_codes,
+                parts,
             )
             for vectors, number in schema.passages.items()
         }

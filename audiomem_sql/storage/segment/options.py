@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from audiomem_sql.audio import (
@@ -48,6 +48,7 @@ VECTOR_CODES = (COMPACT, FINE)
 LAYOUTS = ("local", "remote")
 #: Bytes of values in a block with the second one.
 REMOTE_BLOCK_BYTES = 28 << 10
+_NOT_CHOSEN = ("model_digest", "parts")
 _LEFT_OUT = (
     ("model_backend", BACKENDS[0]),
     ("model_digest", ""),
@@ -69,7 +70,7 @@ class TableOptions:
     beside it, where its bytes must not be touched by commits. vector_codes: compact or fine, for vectors of
     texts. passages: whether texts are cut that are longer than the model's window: on, off, or the tokens of
     a window; auto: new columns as the model has it, those that are there stay as they are. layout: local, or
-    remote, for files in object stores.
+    remote, for files in object stores. parts: how many files a sharded table has, which is in no catalog.
     """
 
     profile: str = "desktop"
@@ -85,11 +86,12 @@ class TableOptions:
     vector_codes: str = VECTOR_CODES[0]
     passages: str = AUTO
     layout: str = LAYOUTS[0]
+    parts: int = field(default=1, compare=False)
 
     @classmethod
     def check_names(cls, names: Iterable[str], others: Iterable[str] = ()) -> None:
         """OptionError for a name that no option has. others: what the caller takes beside these."""
-        known = [name for name in cls.__dataclass_fields__ if name != "model_digest"] + list(others)
+        known = [name for name in cls.__dataclass_fields__ if name not in _NOT_CHOSEN] + list(others)
         unknown = sorted(set(names) - set(known))
         if "device" in unknown:
             raise OptionError(
@@ -169,14 +171,15 @@ class TableOptions:
             values = {
                 name: value for name, value in values.items() if name not in ("band_plan", "robustness")
             }
-        return replace(TableOptions.parse(values | dict(changes), folder), model_digest=self.model_digest)
+        changed = TableOptions.parse(values | dict(changes), folder)
+        return replace(changed, model_digest=self.model_digest, parts=self.parts)
 
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict.
 
         What came later than the format is left out where it says nothing, so that files are as they were.
         """
-        packed = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        packed = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "parts"}
         if self.modulation == "pcm":
             del packed["band_plan"], packed["robustness"]
         return {name: value for name, value in packed.items() if (name, value) not in _LEFT_OUT}
@@ -184,7 +187,8 @@ class TableOptions:
     @classmethod
     def from_catalog(cls, packed: Mapping[str, Any]) -> TableOptions:
         """The inverse; what a newer version added is ignored. DamagedFileError for impossible values."""
-        values = {name: packed[name] for name in cls.__dataclass_fields__ if name in packed}
+        names = cls.__dataclass_fields__
+        values = {name: packed[name] for name in names if name in packed and name != "parts"}
         try:
             options = cls(**values)
             if (
@@ -240,6 +244,7 @@ class TableOptions:
             mode=mode,
             vector_codes=self.vector_codes,
             remote=remote,
+            parts=self.parts,
         )
 
 

@@ -24,7 +24,10 @@ class PassageSpool:
     then stay as they are bit by bit. codes: without either.
     """
 
-    def __init__(self, width: int, first: VectorSpool, codec: VectorCodec | None, codes: str) -> None:
+    def __init__(
+        self, width: int, first: VectorSpool, codec: VectorCodec | None, codes: str, parts: int = 1
+    ) -> None:
+        self._parts = parts
         self._width = width
         self._first = first
         self._codec = codec
@@ -55,7 +58,9 @@ class PassageSpool:
             codec = None if shared is None or shared.outgrown(len(self._rows)) else shared
         is_shared = codec is not None and shared is not None and codec.digest == shared.digest
         options = VectorIndexOptions(codes=self._codes)
-        encoded = encoded_parts(self._rows, None, codec, embed=not is_shared, options=options)
+        encoded = encoded_parts(
+            self._rows, None, codec, embed=not is_shared, options=options, parts=self._parts
+        )
         extents = stored_parts(encoded, store, spans.to_bytes())
         self.close()
         return extents

@@ -33,6 +33,7 @@ class VectorSpool:
 
     codec: that of other segments, whose vectors then stay as they are bit by bit. options: of an INDEXED
     column, whose vectors are kept as they are beside the index. codes: of any other column, without a codec.
+    parts: as of WriteOptions.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class VectorSpool:
         codec: VectorCodec | None = None,
         options: VectorIndexOptions | None = None,
         codes: str = COMPACT,
+        parts: int = 1,
     ) -> None:
+        self._parts = parts
         self._codec = codec
         self._options = options
         self._codes = codes
@@ -73,7 +76,7 @@ class VectorSpool:
             return None
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
         options = self._options or VectorIndexOptions(codes=self._codes)
-        encoded = encoded_parts(self._rows, present, codec, embed=True, options=options)
+        encoded = encoded_parts(self._rows, present, codec, embed=True, options=options, parts=self._parts)
         self.stored_codec = encoded.codec
         extents = stored_parts(encoded, store)
         self.close()

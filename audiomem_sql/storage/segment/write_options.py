@@ -18,8 +18,8 @@ class WriteOptions:
 
     level: zstd level 1 to 22. block_bytes: bytes of values in a block before compression. threads: for
     compression. mode: of the spectrum; None for pages that are the samples. vector_codes: of the vectors of
-    texts. remote: for readers who get ranges of bytes from far away, see
-    :mod:`audiomem_sql.storage.segment.strips`. The others as in
+    texts. parts: how many segments share the rows of a table, each with as many. remote: for readers who get
+    ranges of bytes from far away, see :mod:`audiomem_sql.storage.segment.strips`. The others as in
     :class:`~audiomem_sql.machine.limits.Limits`.
     """
 
@@ -34,6 +34,7 @@ class WriteOptions:
     mode: Mode | None = None
     vector_codes: str = COMPACT
     remote: bool = False
+    parts: int = 1
 
     @property
     def by_bands(self) -> bool:

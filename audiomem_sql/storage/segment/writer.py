@@ -84,7 +84,9 @@ class SegmentWriter(PlacedSegment):
         self._blocks = BlockWriter(self._stream, options.threads)
         self._columns = DataColumns(schema, options, self._stream, self._blocks)
         self._hidden = HiddenColumnWriters(options, self._stream, self._blocks)
-        self._indexes = IndexWriter(schema, codecs, self._stream, options.vector_codes, remote=options.remote)
+        self._indexes = IndexWriter(
+            schema, codecs, self._stream, options.vector_codes, remote=options.remote, parts=options.parts
+        )
 
     def follow(self, tokenizers: Mapping[int, str]) -> None:
         """Make the words of columns as other segments did, by column number; before the first row."""

@@ -315,7 +315,7 @@ def test_a_query_that_is_near_nothing_reaches_a_quarter() -> None:
     header, lists = made("cosine")
     query, far = clustered(1, seed=3), Far(lists.__getitem__)
     reader = VectorIndex(header, ROWS, lists.__getitem__, cache=BlockCache(0), far=far)
-    rotated, counts = reader.codec.rotated(query), reader._counts
+    rotated, counts = reader.codec.rotated(query), reader.counts
     near = np.flatnonzero(reader._visits.of(rotated, 1)[0])
     far.reach = 0.01
     visited = reader._visits.of(rotated, 1)[0]
@@ -348,7 +348,7 @@ def test_a_reach_by_default_is_of_one_query_among_all_rows() -> None:
         return VectorIndex(header, ROWS, read_list, cache=BlockCache(0), far=Far(read_list))
 
     query, several = clustered(1, seed=3), clustered(2, seed=3)
-    counts = opened()._counts
+    counts = opened().counts
     near = lists_read(opened_far(), query, 1)
     assert 1 <= near <= 3
     assert near < len(counts) / 2

@@ -425,3 +425,35 @@ def test_copy_from_refuses_what_would_be_lost(con: Any) -> None:
     with pytest.raises(duckdb.Error, match="cannot fill a column of this type"):
         con.execute("COPY s FROM 'x.flac'")
     assert con.execute("SELECT count(*) FROM u").fetchone() == (0,)
+
+
+def test_sharded_tables(con: Any) -> None:
+    """What is called .shards is one, and takes no other's place."""
+    assert con.execute("COPY t TO 'x.shards' (FORMAT audiomem, PRIMARY_KEY id, SHARDS 3)").fetchone() == (
+        10_000,
+    )
+    assert len([name for name in os.listdir("x.shards") if name.startswith("shard-")]) == 3
+    assert same(con, "FROM 'x.shards' ORDER BY id", "FROM t ORDER BY id")
+    con.execute(
+        "COPY (SELECT i AS a, i % 7 AS b FROM range(20) AS r(i)) TO 'y.shards' (FORMAT audiomem, SHARD_KEY b)"
+    )
+    table = am.open("y.shards")
+    assert len(os.listdir("y.shards")) == 17
+    assert table.to_arrow(["a"], "b = 3")["a"].to_pylist() == [3, 10, 17]
+    table.close()
+    before = sorted(os.listdir("x.shards"))
+    with pytest.raises(duckdb.Error, match="takes no other's place"):
+        con.execute("COPY t TO 'x.shards' (FORMAT audiomem)")
+    Path("z.shards").write_bytes(b"a file")
+    with pytest.raises(duckdb.Error, match="takes no other's place"):
+        con.execute("COPY t TO 'z.shards' (FORMAT audiomem, USE_TMP_FILE false)")
+    with pytest.raises(duckdb.Error, match="shards is for sharded tables"):
+        con.execute("COPY t TO 'x.flac' (FORMAT audiomem, SHARDS 3)")
+    with pytest.raises(duckdb.Error, match="from 1 to 1,024"):
+        con.execute("COPY t TO 'w.shards' (FORMAT audiomem, SHARDS 0)")
+    with pytest.raises(duckdb.Error, match="no more"):
+        con.execute(
+            "COPY (SELECT CASE WHEN i > 9000 THEN error('no more') ELSE i END AS a FROM range(10000) AS r(i)) TO 'w.shards' (FORMAT audiomem)"
+        )
+    assert sorted(os.listdir()) == ["x.shards", "y.shards", "z.shards"]
+    assert sorted(os.listdir("x.shards")) == before
