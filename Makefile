@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -53,6 +53,11 @@ spark: $(VENV)/installed-test $(VENV)/installed-spark
 	@command -v java >/dev/null || { echo "Spark needs Java 17 or later: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_batches.py tests/spark/with_spark_streams.py $(ARGS)
 	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_kills.py $(ARGS)
+
+# Whether audiomem serve answers whatever its OpenAPI allows, and refuses the rest as it says: schemathesis asks, half a minute.
+serve-schema: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4,<5'
+	$(BIN)/python tests/serve/schema_run.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -55,6 +55,7 @@ def test_the_pages_with_examples() -> None:
         "STREAMING",
         "TIERS",
         "SHARDS",
+        "SERVE",
     }
     assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING"}
 

@@ -25,6 +25,7 @@ USES = {
     "import audiomem_sql.ray": ("ray", "ray"),
     "import audiomem_sql.sqlalchemy": ("sqlalchemy", "sqlalchemy"),
     "import audiomem_sql.django.base": ("django", "django"),
+    "import audiomem_sql.serve.application as s; s.routes(None)": ("fastapi", "serve"),
     "am.attach(None, path)": ("duckdb", "duckdb"),
     "am.register_duckdb(None)": ("duckdb", "duckdb"),
     "Table.create(path + '2', ['a TEXT'], {'modulation': 'spectrum'})": ("scipy", "sound"),

@@ -13,7 +13,7 @@ import pytest
 
 import audiomem_sql
 from tools.imports import arrows, circles, imported_names, python_files, read_modules
-from tools.rooms import INNER, ROOMS, STRANGERS, inner_room, room
+from tools.rooms import INNER, ONLY_FOR, ROOMS, STRANGERS, inner_room, room
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "audiomem_sql"
@@ -88,6 +88,12 @@ def test_arrows_inside_a_room_run_one_way() -> None:
 @pytest.mark.parametrize("name", sorted({room(name) for name in MODULES} - CIRCULAR))
 def test_no_circle_of_modules_in_a_room(name: str) -> None:
     assert circles((one, other) for one, other in ARROWS if room(one) == room(other) == name) == []
+
+
+def test_a_room_for_some_rooms_is_imported_by_no_other() -> None:
+    for module, target in ARROWS:
+        allowed = (room(target), *ONLY_FOR.get(room(target), (room(module),)))
+        assert room(module) in allowed, f"{module} imports {target}"
 
 
 @pytest.mark.parametrize("pair", STRANGERS, ids=" ".join)

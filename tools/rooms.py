@@ -43,6 +43,7 @@ ROOMS = (
     "spark",
     "sqlalchemy",
     "django",
+    "serve",
     "cli",
     "__main__",
     "__init__",
@@ -57,6 +58,8 @@ INNER = {
     "vtab": (".", "apsw", "duckdb", "__init__"),
     "orm": (".", "sqlalchemy", "__init__"),
 }
+#: Rooms that only these import.
+ONLY_FOR = {"serve": ("cli",)}
 #: Rooms that do not import each other in either direction.
 STRANGERS = (
     ("vtab", "udfs"),

@@ -41,6 +41,7 @@ from audiomem_sql.cli import (
     salvage,
     scrub,
     search,
+    serve,
     shell,
     snapshots,
     spectrogram,
@@ -48,6 +49,7 @@ from audiomem_sql.cli import (
     stream,
     tag,
     tier,
+    token,
     transcode,
     vacuum,
     verify,
@@ -90,9 +92,12 @@ VERBS: dict[str, Callable[..., Any]] = {
         search.search,
         clusters.clusters,
         duplicates.duplicates,
+        serve.serve,
         extension_path.extension_path,
     )
 } | {"map": map.map_table}
+#: Verbs that have verbs of their own.
+GROUPS = {"token": token.app}
 
 
 def _show_version(wanted: bool) -> None:
@@ -133,11 +138,14 @@ def _program(verbs: Iterable[str]) -> typer.Typer:
     )
     program.callback()(audiomem)
     for name in verbs:
-        program.command(name)(VERBS[name])
+        if name in GROUPS:
+            program.add_typer(GROUPS[name], name=name)
+        else:
+            program.command(name)(VERBS[name])
     return program
 
 
-app = _program(VERBS)
+app = _program([*VERBS, *GROUPS])
 
 
 @functools.cache
@@ -190,7 +198,7 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    command = _command(arguments[0] if arguments and arguments[0] in VERBS else None)
+    command = _command(arguments[0] if arguments and arguments[0] in VERBS | GROUPS else None)
     try:
         # main() of the command would turn every error into its own exit code
         with command.make_context("audiomem", list(arguments)) as context:

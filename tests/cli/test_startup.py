@@ -24,6 +24,8 @@ VERBS = (
     "vacuum",
     "alter",
     "verify",
+    "serve",
+    "token",
     "extension-path",
 )
 HEAVY = {

@@ -68,6 +68,7 @@ def test_the_same_as_one_by_one(room: Room, metric: str, repeated: bool) -> None
         together = reader.search(queries, k, allowed, probes)
         assert room.bytes > 0
         room.most = 0
+        room.clear()
         one_by_one = reader.search(queries, k, allowed, probes)
         assert room.bytes == 0
         # a root makes much of what float32 rounds away near 0
@@ -118,6 +119,7 @@ def test_lengths_of_their_own(room: Room, metric: str) -> None:
         together = reader.search(queries, k, allowed, probes)
         assert room.bytes > 0
         room.most = 0
+        room.clear()
         one_by_one = reader.search(queries, k, allowed, probes)
         found, expected = (
             np.square(each) if metric == "l2" else each for each in (together[1], one_by_one[1])

@@ -1,0 +1,180 @@
+"""What every request passes before its route: its size, token and rate; and the log behind it.
+
+The log has one JSON object a line, through the logger ``audiomem.access``: no contents, no queries, no keys
+of rows, no tokens. A path is logged as its route is written, with the name of the table.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from audiomem_sql.serve.access import Caller, given_token, identified
+from audiomem_sql.serve.problems import Problem
+from audiomem_sql.serve.rates import Rates
+
+if TYPE_CHECKING:
+    from audiomem_sql.serve.service import Service
+
+LOGGER = logging.getLogger("audiomem.access")
+#: Paths that everybody may ask for.
+_OPEN = ("/health", "/ready", "/openapi.json")
+#: Bytes of the body of a request that cannot write.
+_SMALL_BODY = 1 << 20
+#: Bytes of its headers.
+_HEADER_BYTES = 64 << 10
+#: Wrong tokens of an address: one a second, and so many at once.
+_GUESSES = 1.0, 20
+
+
+class AccessLog:
+    """Writes a line for each request, once it is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and log."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        known: dict[str, Any] = scope.setdefault("audiomem", {})
+        began, status, sent, whole = time.perf_counter(), 0, 0, False
+
+        async def counted(message: Message) -> None:
+            nonlocal status, sent, whole
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+                whole = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            LOGGER.info("%s", _line(scope, known, status, sent, whole, time.perf_counter() - began))
+
+
+def _line(scope: Scope, known: Mapping[str, Any], status: int, sent: int, whole: bool, seconds: float) -> str:
+    route = scope.get("route")
+    path = scope["path"]
+    caller = known.get("caller")
+    client = scope.get("client")
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "method": scope["method"] if len(scope["method"]) < 20 else "-",
+        "route": getattr(route, "path", path if path in _OPEN else "-"),
+        "table": scope.get("path_params", {}).get("table") if status not in (401, 404) else None,
+        "status": status,
+        "bytes": sent,
+        "ms": round(seconds * 1000, 2),
+        "client": None if client is None else client[0],
+        "token": None if caller is None else caller.name,
+    }
+    if not whole:
+        entry["aborted"] = True
+    return json.dumps(entry, ensure_ascii=True)
+
+
+class Gate:
+    """Lets requests in: by size, by token, by rate. The caller is then in ``scope['audiomem']['caller']``."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._service = service
+        limits = service.settings.limits
+        self._rates = Rates(limits.rate, limits.burst)
+        self._guesses = Rates(*_GUESSES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it in, or answer why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            most = self._let_in(scope)
+        except Problem as problem:
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, _bounded(receive, most), send)
+
+    def _let_in(self, scope: Scope) -> int:
+        """The most bytes that its body may have. Problem for a request that is refused."""
+        headers = dict(scope["headers"])
+        self._check_host(headers)
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > _HEADER_BYTES:
+            raise Problem(431, "the headers are too long", headers={"Connection": "close"})
+        if len(scope["query_string"]) > _SMALL_BODY // 16:
+            raise Problem(414, "the address is too long; POST has a body")
+        if scope["path"] in _OPEN:
+            return _checked_size(headers, _SMALL_BODY)
+        client = scope.get("client")
+        address = "-" if client is None else str(client[0])
+        caller = self._caller(scope, headers, address)
+        who = f"address {address}" if caller.token is None else f"token {caller.token.name}"
+        _refuse_for(self._rates.wait(who))
+        self._rates.count(who)
+        scope.setdefault("audiomem", {})["caller"] = caller
+        limits = self._service.settings.limits
+        return _checked_size(
+            headers, limits.body_bytes if caller.may_write else min(_SMALL_BODY, limits.body_bytes)
+        )
+
+    def _caller(self, scope: Scope, headers: Mapping[bytes, bytes], address: str) -> Caller:
+        service = self._service
+        if service.tokens is not None:
+            _refuse_for(self._guesses.wait(address))
+        in_query = "/file" in scope["path"] and scope["method"] in ("GET", "HEAD")
+        given = given_token(headers, scope["query_string"], in_query=in_query)
+        try:
+            return identified(service.tokens, given, service.tables, writable=service.settings.writable)
+        except Problem:
+            if given is not None:
+                self._guesses.count(address)
+            raise
+
+    def _check_host(self, headers: Mapping[bytes, bytes]) -> None:
+        allowed = self._service.settings.allowed_hosts
+        if not allowed:
+            return
+        host = headers.get(b"host", b"").decode("latin-1")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if name.lower() not in allowed:
+            raise Problem(421, "this server is not asked by that name; see --allow-host")
+
+
+def _refuse_for(seconds: float) -> None:
+    if seconds > 0:
+        raise Problem(429, "these are too many requests", headers={"Retry-After": str(int(seconds) + 1)})
+
+
+def _checked_size(headers: Mapping[bytes, bytes], most: int) -> int:
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > most:
+        raise Problem(
+            413, f"the body has more than {most:,} bytes", kind="LimitError", headers={"Connection": "close"}
+        )
+    return most
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """``receive``, which raises for the byte that is one too many."""
+    count = 0
+
+    async def bounded() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > most:
+            raise HTTPException(413, f"the body has more than {most:,} bytes", {"Connection": "close"})
+        return message
+
+    return bounded
