@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -113,6 +113,11 @@ remote-stores: $(VENV)/installed-test
 # ARGS='--case N --minimise' replays one case.
 difference: $(VENV)/installed-test
 	$(BIN)/python -m tests.difference --statements $(STATEMENTS) -j $(shell nproc 2>/dev/null || echo 2) $(ARGS)
+
+# A Prometheus on loopback scrapes a process of ours; every query of the dashboard is asked there.
+observe: $(VENV)/installed-test
+	@command -v promtool >/dev/null || { echo "This needs Prometheus: apt-get install prometheus"; exit 1; }
+	$(BIN)/python -m pytest -q -n 0 tests/observe tests/observe/with_prometheus.py $(ARGS)
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -55,9 +55,10 @@ def test_the_pages_with_examples() -> None:
         "STREAMING",
         "TIERS",
         "SHARDS",
+        "OBSERVE",
         "SERVE",
     }
-    assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING"}
+    assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING", "OBSERVE"}
 
 
 def test_the_readme_is_short() -> None:

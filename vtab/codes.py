@@ -19,6 +19,7 @@ from audiomem_sql.errors import (
     NotAudioMemoryError,
     SchemaError,
 )
+from audiomem_sql.observe import hooks
 
 ERROR, BUSY, NOMEM, READONLY, INTERRUPT = 1, 5, 7, 8, 9
 CORRUPT, FULL, SCHEMA, TOOBIG, CONSTRAINT, MISMATCH, NOTADB = 11, 13, 17, 18, 19, 20, 26
@@ -71,6 +72,8 @@ def constraint(error: ConstraintError, table: str) -> tuple[int, str] | None:
 
 def explained(error: BaseException, table: str | None = None) -> tuple[int, str]:
     """(result code, message) of any exception; ``table`` is the one that it concerns."""
+    if hooks.observer is not None:
+        hooks.observer.failed(error)
     if isinstance(error, ConstraintError) and table is not None:
         violated = constraint(error, table)
         if violated is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
 from audiomem_sql.machine.interrupts import watch
+from audiomem_sql.observe import hooks
 from audiomem_sql.predicates import TIME, Op, Predicate, bind
 from audiomem_sql.scan import Filter as BoundTerm
 from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_rowid_order, scan
@@ -54,6 +55,7 @@ class Rows(Cursor):
         "_matching",
         "_memory",
         "_owner",
+        "_running",
         "_search_parts",
         "_words",
         "filter",
@@ -78,6 +80,7 @@ class Rows(Cursor):
         self._found: tuple[int, FoundRow] | None = None
         self._matching: dict[Any, I64Array] = {}  # what was asked row by row
         self._memory = SearchMemory()
+        self._running: hooks.Ongoing | None = None
 
     @property
     def searched(self) -> bool:
@@ -88,6 +91,8 @@ class Rows(Cursor):
         """The first rows of a plan, None if there are none; ``arguments``: the values of its terms."""
         before = watch(self._owner.interrupted)
         try:
+            if hooks.observer is not None:
+                return self._begin_observed(hooks.observer, text, arguments)
             return self._begin(text, arguments)
         except AudioMemError as error:
             error.at(file=self._owner.table.path)
@@ -99,9 +104,23 @@ class Rows(Cursor):
         """The next rows; None at the end."""
         before = watch(self._owner.interrupted)
         try:
-            return self._next()
+            return self._next() if self._running is None else self._observed(self._running, self._next)
         finally:
             watch(before)
+
+    def _begin_observed(self, observer: hooks.Observing, text: str, arguments: Sequence[Any]) -> Part | None:
+        if self._running is not None:  # the cursor of a join begins again
+            self._running.end()
+        self._running = running = observer.stage("query", self._owner.table.path)
+        return self._observed(running, lambda: self._begin(text, arguments))
+
+    def _observed(self, running: hooks.Ongoing, step: Callable[[], Part | None]) -> Part | None:
+        with running:
+            part = step()
+        if part is None:
+            running.end()
+            self._running = None
+        return part
 
     def _begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
         if FoundRow in map(type, arguments):  # of another table's hidden column
@@ -174,6 +193,9 @@ class Rows(Cursor):
         """Done; nothing more is decoded."""
         self._owner.open_cursors -= 1
         self._batches, self._search_parts = iter(()), None
+        if self._running is not None:
+            self._running.end()
+            self._running = None
 
     def other(self, number: int, rowid: int) -> Any:
         """A column of a row that the plan did not name.

@@ -26,6 +26,7 @@ from audiomem_sql.cli import (
     changes,
     clusters,
     create,
+    doctor,
     drop,
     dump,
     duplicates,
@@ -33,6 +34,7 @@ from audiomem_sql.cli import (
     info,
     ingest,
     map,
+    monitor,
     play,
     reembed,
     repair,
@@ -93,6 +95,8 @@ VERBS: dict[str, Callable[..., Any]] = {
         clusters.clusters,
         duplicates.duplicates,
         serve.serve,
+        doctor.doctor,
+        monitor.monitor,
         extension_path.extension_path,
     )
 } | {"map": map.map_table}

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from audiomem_sql.machine.limits import LIMITS
+from audiomem_sql.observe import hooks
+from audiomem_sql.observe.figures import CacheFigures
 
 
 class BlockCache:
@@ -113,3 +115,6 @@ class BlockCache:
 
 #: The cache that tables share unless they are given another.
 SHARED = BlockCache()
+hooks.caches.append(
+    lambda: [CacheFigures("blocks", SHARED.hits, SHARED.misses, SHARED.bytes, SHARED.capacity)]
+)

@@ -21,6 +21,7 @@ from audiomem_sql.machine.durable import file_identity, stat_identity, storage_e
 from audiomem_sql.machine.file_access import open_regular
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.writer_queue import WriterQueue
+from audiomem_sql.observe import hooks
 
 #: Seconds between two looks: of the one who is next, and of those behind.
 _FIRST_INTERVAL = 0.001
@@ -52,7 +53,11 @@ class WriterLock:
         told: the seconds that the error names, with those that were waited for something else before.
         """
         if self._queue.exists() or not self._try():
-            self._wait(time.monotonic() + timeout, timeout if told is None else told)
+            began = time.monotonic()
+            try:
+                self._wait(began + timeout, timeout if told is None else told)
+            finally:
+                hooks.lock_waited(self.base, "process", time.monotonic() - began)
         self.held = True
 
     def _wait(self, deadline: float, told: float) -> None:

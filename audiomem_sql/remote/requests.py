@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.observe import hooks
 from audiomem_sql.remote.contract import TransientFaultError
 from audiomem_sql.remote.faults import given_up
 from audiomem_sql.remote.forks import check_fork, renewed_in_children
@@ -160,6 +161,7 @@ class Requests:
             answer = future.result()
         except TransientFaultError as fault:
             self.counts.failed += 1
+            hooks.requested(self.name, "get", began, 0, 0, "TransientFault")
             if job.answer:
                 return False
             if self._failing_since is None:
@@ -174,10 +176,12 @@ class Requests:
             job.tries += 1
             job.due = now + pause
             return False
-        except Exception:
+        except Exception as error:
+            hooks.requested(self.name, "get", began, 0, 0, type(error).__name__)
             if job.answer:  # of the try that came second
                 return True
             raise
+        hooks.requested(self.name, "get", began, 0, _bytes_of(answer))
         if not job.answer:
             job.answer.append(answer)
             if isinstance(answer, bytes):
@@ -203,3 +207,9 @@ class Requests:
         if late is not None:
             dues += [began + late for job, began in flying.values() if not job.hedged]
         return max(0.001, min([_ASK_INTERVAL, *(due - now for due in dues)]))
+
+
+def _bytes_of(answer: object) -> int:
+    """Bytes of an answer: data, or the state of an object and data."""
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return sum(len(part) for part in parts if isinstance(part, bytes))

@@ -16,6 +16,7 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import DataTypeError, QueryError
+from audiomem_sql.observe import hooks
 from audiomem_sql.predicates import ROWID, TIME, And, Bound, Condition, Not, Or, Predicate, bind
 from audiomem_sql.predicates.conditions import combine, evaluate
 from audiomem_sql.predicates.predicate import NO_COLUMN, SqlPredicate, conjuncts, predicates_of
@@ -88,6 +89,7 @@ def _on_one_column(predicates: Sequence[Predicate]) -> bool:
     return len(columns) == 1 and NO_COLUMN not in columns
 
 
+@hooks.staged("plan")
 def filters_of_text(
     where: str | None, parameters: Sequence[Any], schema: Schema
 ) -> tuple[list[Filter], RowFilter | None]:

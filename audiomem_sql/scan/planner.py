@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import TIME_COLLATION, Kind
+from audiomem_sql.observe import hooks
 from audiomem_sql.predicates import TIME, Op
 from audiomem_sql.scan.plan import Plan, Term
 from audiomem_sql.storage.segment import ROWID
@@ -103,6 +104,7 @@ class _Estimate:
     unique: bool
 
 
+@hooks.staged("plan")
 def choose(schema: Schema, statistics: Statistics, query: TableQuery) -> Choice:
     """The plan of a query.
 

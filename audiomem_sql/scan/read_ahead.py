@@ -21,6 +21,7 @@ import numpy as np
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
+from audiomem_sql.observe import hooks
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView
 
@@ -50,7 +51,7 @@ def decoded_ahead(tasks: Iterator[Callable[[], Iterable[Batch]]], count: int) ->
             if not count:
                 yield from task()
                 continue
-            waiting.append(_pool().submit(task))
+            waiting.append(_pool().submit(hooks.carried(task)))
             if len(waiting) > count:
                 yield from result_of(waiting.popleft())
         while waiting:
@@ -86,7 +87,7 @@ class _Window:
     def ask(self) -> Future[None]:
         """Ask for them on another thread."""
         rows = np.concatenate([np.arange(*span) for span in sorted(self.spans)])
-        return _askers().submit(self.part.view.segment.prefetch, self.wanted, rows)
+        return _askers().submit(hooks.carried(self.part.view.segment.prefetch), self.wanted, rows)
 
 
 def asked_ahead(

@@ -22,6 +22,7 @@ from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import out_of_memory
+from audiomem_sql.observe import hooks
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
@@ -63,7 +64,14 @@ def scan(
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
     work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded))
-    for batch in work.batches(narrowed(snapshot, ranked), skip if not filters and row_filter is None else 0):
+    if hooks.observer is None:
+        return _scan(work, snapshot, skip)
+    return hooks.each("scan", lambda: _scan(work, snapshot, skip), getattr(snapshot, "path", None))
+
+
+def _scan(work: _Work, snapshot: Readable, skip: int) -> Iterator[Batch]:
+    filters, row_filter = work.filters, work.row_filter
+    for batch in work.batches(narrowed(snapshot, filters), skip if not filters and row_filter is None else 0):
         if isinstance(batch, int):
             skip -= batch
         elif skip >= len(batch):

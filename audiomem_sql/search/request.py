@@ -15,6 +15,7 @@ from typing import Any
 from audiomem_sql.arrays import F32Array, F64Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.indexes.words import Expression, Words, plain_query
+from audiomem_sql.observe import hooks
 from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_query import MEANING
 from audiomem_sql.search.combined_request import Combination, combination, combined_query
@@ -74,10 +75,16 @@ def results(
         plain=plain,
         ranking=ranking,
     )
+    return hooks.each("search", lambda: _results(asked, k), path)
+
+
+def _results(asked: Asked, k: int | None) -> Iterator[Neighbours]:
+    ranking = asked.ranking
     if ranking.rerank is None:
         return _found(asked, k)
     found = _found(asked, None if k is None else max(k, ranking.rerank_rows))
-    return first_of(reranked(readable, found, asked.text_places, asked.text, ranking, path), k)
+    best = reranked(asked.readable, found, asked.text_places, asked.text, ranking, asked.path)
+    return first_of(best, k)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Several threads may append through one session at the same time: few rows share 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,12 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import InFile
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.observe import hooks
 from audiomem_sql.scan import filters_of_text
 from audiomem_sql.search import recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.sharded_session import ShardedSession
+from audiomem_sql.table.written import tell_written
 from audiomem_sql.versions import Snapshot, pack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.appending import (
@@ -66,6 +69,7 @@ class Appends:
 
         return self.exchange(data, matching, sources=sources, message=message, progress=progress)
 
+    @hooks.staged("commit", lambda self, *given, **how: self._opened.path, logging.DEBUG)
     def exchange(
         self,
         data: Any,
@@ -78,10 +82,15 @@ class Appends:
     ) -> int:
         """Add and delete rows in one commit; the new version."""
         with InFile(self._opened.path):
+            before = self._opened.snapshot.newest
             if encoded and isinstance(self._session, ShardedSession):
-                return self._exchange_encoded(data, deleted, sources, message, encoded)
-            append = self._converted(data, deleted, sources, message, progress)
-            return self._made(append, progress)
+                version = self._exchange_encoded(data, deleted, sources, message, encoded)
+            else:
+                append = self._converted(data, deleted, sources, message, progress)
+                version = self._made(append, progress)
+            if version > before:
+                tell_written(self._opened, version)
+            return version
 
     def _exchange_encoded(
         self,
@@ -184,9 +193,11 @@ class Appends:
             with InFile(self._opened.path):
                 version = self._stream(data, message, progress)
             if version is not None:
+                tell_written(self._opened, version)
                 return version
         return self.append(data, message=message, progress=progress)
 
+    @hooks.staged("commit", lambda self, *given: self._opened.path, logging.DEBUG)
     def _stream(self, data: Any, message: str | None, progress: Progress | None) -> int | None:
         """Into a new table, batch by batch; None if the rows are to be read first."""
         session, opened = self._session, self._opened

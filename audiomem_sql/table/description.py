@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.timestamps import render
@@ -16,7 +16,7 @@ from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import ReadableSegment, TableOptions
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.exposure import exposure
-from audiomem_sql.versions import Snapshot, StoredSnapshot
+from audiomem_sql.versions import Snapshot, StoredSnapshot, TableFiles
 
 
 def describe(table: ReadableTable) -> dict[str, Any]:
@@ -54,7 +54,26 @@ def describe(table: ReadableTable) -> dict[str, Any]:
     }
 
 
-def _log_bytes(table: ReadableTable) -> int:
+class Sized(Protocol):
+    """What sizes are asked of: a table that is open."""
+
+    @property
+    def files(self) -> TableFiles:
+        """The paths of its files."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The rows and versions."""
+
+
+def sizes(table: Sized) -> dict[str, Any]:
+    """Bytes of the files and of what is in them, as :func:`describe` has them under ``size``."""
+    snapshot = table.snapshot.readable()
+    values = sum(snapshot.column_bytes(number) for number in range(len(snapshot.schema.visible)))
+    return _size(snapshot, _segments(snapshot), _log_bytes(table), values)
+
+
+def _log_bytes(table: Sized) -> int:
     """Bytes of the log, or the records in a manifest; of a sharded table of the logs and the manifest."""
     snapshot = table.snapshot
     if isinstance(snapshot, StoredSnapshot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from audiomem_sql.machine.file_names import stem
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare, trim
 from audiomem_sql.machine.urls import is_url, shown
+from audiomem_sql.observe import hooks
+from audiomem_sql.observe.figures import TableFigures
 from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards, sharded_files
 from audiomem_sql.storage.segment import Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
@@ -45,6 +48,7 @@ class OpenTable:
     are those of :class:`~audiomem_sql.table.reader.TableReader`.
     """
 
+    @hooks.staged("open", lambda _, path, **how: os.fsdecode(path), logging.DEBUG)
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -101,6 +105,13 @@ class OpenTable:
         except BaseException:
             self.snapshot.close()
             raise
+        hooks.tables.add(self)
+
+    def figures(self) -> TableFigures:
+        """What is known of the table without reading its rows, for metrics."""
+        from audiomem_sql.table.figures import figures_of
+
+        return figures_of(self)
 
     @property
     def how(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
+from audiomem_sql.observe import hooks
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.search import (
@@ -53,6 +54,10 @@ _LEAST_WIDTHS = {
 }
 
 
+def _path(rows: Rows, *given: object, **named: object) -> str:
+    return rows.path
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The rows of ``current``. options: those of the table. path: names the table in messages.
@@ -84,7 +89,11 @@ class Rows:
         with InFile(self.path):
             numbers, schema = self._projection(columns)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
-        return self._batches(numbers, schema, filters, row_filter, limit)
+        if hooks.observer is None:
+            return self._batches(numbers, schema, filters, row_filter, limit)
+        return hooks.each(
+            "query", lambda: self._batches(numbers, schema, filters, row_filter, limit), self.path
+        )
 
     def _batches(
         self,
@@ -158,6 +167,7 @@ class Rows:
         _, schema = self._projection(None)
         return pa.RecordBatchReader.from_batches(schema, self.scan())
 
+    @hooks.staged("query", _path)
     def search(
         self,
         query: Any = None,
@@ -256,6 +266,7 @@ class Rows:
             columns = keyword_columns(self.current.schema, column, self.path)
             return [found.word for found in suggestions(self.current, columns, word, k)]
 
+    @hooks.staged("query", _path)
     def top(
         self,
         ordering: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
+from audiomem_sql.observe import hooks
 from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, not_on_shards, read_manifest
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.session import Session
@@ -110,6 +112,7 @@ class ShardedUpkeep(Upkeep):
             self._opened.options = options
             return oldest
 
+    @hooks.staged("repair", lambda self, *given, **named: self._opened.path, logging.INFO)
     def repair(self, progress: Progress | None) -> list[Repair]:
         """Make every damaged file of the shards what it was; what was done, a file each.
 

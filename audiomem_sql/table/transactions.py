@@ -5,12 +5,15 @@ Tags and restored versions are commits of their own.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from audiomem_sql.errors import OptionError, QueryError, StorageError
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.observe import hooks
 from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.table.session import Session
+from audiomem_sql.table.written import tell_written
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import LoggedCommit, PreparedCommit, commit_time
@@ -68,6 +71,17 @@ class Transactions:
             return
         if not transaction.changed and sources is None:
             return
+        self._make_durable(transaction, message, sources, progress)
+
+    @hooks.staged("commit", lambda self, *given: self._opened.path, logging.DEBUG)
+    def _make_durable(
+        self,
+        transaction: Transaction,
+        message: str | None,
+        sources: bytes | None,
+        progress: Progress | None,
+    ) -> None:
+        session = self._session
         self.embed_pending()
         if transaction.logged_size() <= log_limits.LOGGED_COMMIT_BYTES:
             snapshot = self._opened.snapshot
@@ -96,9 +110,10 @@ class Transactions:
                 prepared.accept()
             if isinstance(prepared, LoggedCommit):
                 opened.snapshot = opened.snapshot.after(prepared.after)
-                session.upkeep.after_commit()
             elif prepared is not None:
                 session.reload_after_commit()
+            if prepared is not None:
+                tell_written(opened, prepared.version)
                 session.upkeep.after_commit()
             return opened.snapshot.version
 

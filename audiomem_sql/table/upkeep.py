@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +13,7 @@ from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile, OptionError, StorageError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
+from audiomem_sql.observe import hooks
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
@@ -37,6 +39,10 @@ TRANSCODED = (
 )
 
 
+def _path(upkeep: Upkeep, *given: object, **named: object) -> str:
+    return upkeep._opened.path
+
+
 class Upkeep:
     """The upkeep of a session's table.
 
@@ -49,16 +55,19 @@ class Upkeep:
         self._session = session
         self._opened = session.opened
 
+    @hooks.staged("checkpoint", _path, logging.INFO)
     def checkpoint(self, timeout: float | None = None) -> bool:
         """Turn the log into a delta; False if there was nothing in it."""
         with self._session.writing(timeout):
             return self._session.checkpoint()
 
+    @hooks.staged("merge", _path, logging.INFO)
     def merge(self) -> None:
         """Make one delta of all deltas and the log."""
         with self._session.writing():
             self._session.merge()
 
+    @hooks.staged("vacuum", _path, logging.INFO)
     def vacuum(
         self,
         retain: Retention,
@@ -160,6 +169,7 @@ class Upkeep:
         with self._session.writing():
             return self._session.rewrite(options, retain, level, progress, heard=heard)
 
+    @hooks.staged("repair", _path, logging.INFO)
     def repair(self, progress: Progress | None) -> list[Repair]:
         """Make every damaged file what it was, byte for byte; what was done, a file each."""
         if self._opened.files.is_remote:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Generic, TypeVar
 
 from audiomem_sql.errors import BusyError, StorageError
 from audiomem_sql.machine.interrupts import wait_until
+from audiomem_sql.observe import hooks
 
 Item = TypeVar("Item")
 #: Holds the turn where calls come from any thread, one at a time, as those of a SQLite connection do.
@@ -85,6 +87,7 @@ class WriterTurn(Generic[Item]):
                 raise BusyError("this thread is writing to the table already", file=self.path)
             ticket = Ticket(me, item, size)
             self._queue.append(ticket)
+        began = time.monotonic()
         try:
             if not wait_until(ticket.woken, timeout) and self._withdraw(ticket):
                 raise BusyError(
@@ -97,6 +100,8 @@ class WriterTurn(Generic[Item]):
             if not self._withdraw(ticket) and ticket.has_turn:
                 self.leave()
             raise
+        finally:
+            hooks.lock_waited(self.path, "thread", time.monotonic() - began)
         if ticket.has_turn:
             try:
                 self._check_open()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from audiomem_sql.audio.spectrum.plans import CODEWORD, Mode
 from audiomem_sql.audio.spectrum.spectrum import Spectrum, identify, spectrum_of
 from audiomem_sql.audio.spectrum.transform import DCT
 from audiomem_sql.errors import DamagedFileError, MissingExtraError, NotAudioMemoryError
+from audiomem_sql.observe import hooks
 
 FRAMES_AT_ONCE = 64
 """Frames that are demodulated together, or one page."""
@@ -101,8 +102,7 @@ class ModulatedPages(PageSource):
         reading = self.spectrum.demodulate(sound, measured=True, correct=self._corrects)
         good = ok & ~reading.doubtful.any(axis=1)
         with self._lock:
-            for name, health in reading.health.items():
-                self.health[name].add(health)
+            self._count(reading.health)
             for row in range(count):
                 if reading.doubtful[row].any() or row >= count - REMEMBERED:
                     kept = self._hard if reading.doubtful[row].any() else self._pages
@@ -137,8 +137,7 @@ class ModulatedPages(PageSource):
             return np.empty((0, self.page_size), np.uint8)
         reading = self.spectrum.demodulate(sounds, correct=True)
         with self._lock:
-            for name, health in reading.health.items():
-                self.health[name].add(health)
+            self._count(reading.health)
         return reading.pages
 
     @property
@@ -189,6 +188,12 @@ class ModulatedPages(PageSource):
             for name, health in self.health.items():
                 healths[name].add(health)
         return healths
+
+    def _count(self, found: Mapping[str, Health]) -> None:
+        for name, health in found.items():
+            self.health[name].add(health)
+            if health.corrections or health.lost:
+                hooks.corrected(self.path, "band", health.corrections, health.lost)
 
     def doubtful(self, page: int) -> Flags:
         """The bytes of a page whose block of samples is not what was written, bool (page_size,)."""

@@ -7,13 +7,15 @@ it took place; ``audiomem_sql.remote.commits.committer`` settles that.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from audiomem_sql.errors import AudioMemError, StorageError, UnsupportedError
 from audiomem_sql.machine.urls import shown
+from audiomem_sql.observe import hooks
 from audiomem_sql.remote.commits.store import Mark, Missing, Refused, Stored, Unanswered, Upload
 from audiomem_sql.remote.faults import NO_CREDENTIALS, told
 from audiomem_sql.remote.forks import check_fork
@@ -106,7 +108,7 @@ class ObstoreStore:
             meta = answer.meta
             return Stored(bytes(answer.bytes()), Mark(meta.get("e_tag"), meta.get("version")))
 
-        return self._answer(get)
+        return self._answer(get, "get")
 
     def put_if_absent(self, key: str, data: bytes) -> Mark:
         """By If-None-Match, or generation 0."""
@@ -125,16 +127,22 @@ class ObstoreStore:
 
     def put_parts(self, key: str, parts: Iterable[bytes]) -> Mark:
         """As a multipart upload."""
+        sizes: list[int] = []
+
+        def counted() -> Iterator[bytes]:
+            for part in parts:
+                sizes.append(len(part))
+                yield part
 
         def put() -> Mark:
             import obstore
 
             done = obstore.put(
-                self._store, key, iter(parts), use_multipart=True, attributes=_SEGMENT_ATTRIBUTES
+                self._store, key, counted(), use_multipart=True, attributes=_SEGMENT_ATTRIBUTES
             )
             return Mark(done.get("e_tag"), done.get("version"))
 
-        return self._answer(put)
+        return self._answer(put, "put", sizes)
 
     def _put(self, key: str, data: bytes, mode: Any) -> Mark:
         attributes = _MANIFEST_ATTRIBUTES if key.endswith("/manifest") else _SEGMENT_ATTRIBUTES
@@ -145,7 +153,7 @@ class ObstoreStore:
             done = obstore.put(self._store, key, data, mode=mode, attributes=attributes)
             return Mark(done.get("e_tag"), done.get("version"))
 
-        return self._answer(put)
+        return self._answer(put, "put", (len(data),))
 
     def delete(self, key: str) -> None:
         """As the contract says."""
@@ -156,7 +164,7 @@ class ObstoreStore:
             obstore.delete(self._store, key)
 
         try:
-            self._answer(delete)
+            self._answer(delete, "delete")
         except Missing:
             return
 
@@ -168,7 +176,7 @@ class ObstoreStore:
 
             return [meta["path"] for page in obstore.list(self._store, prefix) for meta in page]
 
-        return self._answer(listed)
+        return self._answer(listed, "list")
 
     def uploads(self, prefix: str) -> list[Upload]:
         """Those of S3, through boto3 if it is installed; elsewhere a rule of the bucket removes them."""
@@ -210,13 +218,16 @@ class ObstoreStore:
         folder = (self._store.prefix or "").strip("/")
         return client, config["bucket"], f"{folder}/" if folder else ""
 
-    def _answer(self, ask: Callable[[], _T]) -> _T:
+    def _answer(self, ask: Callable[[], _T], method: str, sent: Sequence[int] = ()) -> _T:
         """What ``ask`` gives, with obstore's errors as the contract has them."""
         from obstore import exceptions
 
         check_fork(self.name)
+        began, failure, received = time.monotonic(), "", 0
         try:
-            return ask()
+            answer = ask()
+            received = len(answer.data) if isinstance(answer, Stored) else 0
+            return answer
         except exceptions.NotModifiedError:
             raise
         except (exceptions.AlreadyExistsError, exceptions.PreconditionError) as error:
@@ -230,7 +241,10 @@ class ObstoreStore:
             raise self._error(UnsupportedError, "the store cannot do this", error, _ELSEWHERE) from None
         except (exceptions.BaseError, OSError) as error:
             remedy = _RIGHTS if told(error) == NO_CREDENTIALS else _AGAIN
+            failure = "Unanswered"
             raise self._error(Unanswered, "the store did not answer", error, remedy) from None
+        finally:
+            hooks.requested(self.name, method, began, sum(sent), received, failure)
 
     def _error(
         self, kind: type[AudioMemError], what: str, error: BaseException, remedy: str | None = None

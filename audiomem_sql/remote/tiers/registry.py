@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from audiomem_sql.bytes.cache_row import CacheRow
+from audiomem_sql.observe import hooks
+from audiomem_sql.observe.figures import CacheFigures
 from audiomem_sql.remote.tiers.prices import S3, Prices
 from audiomem_sql.remote.tiers.tier import Counters, PerProcess, Tier
 
@@ -51,6 +53,17 @@ class _Registry:
 
 
 _REGISTRY = _Registry()
+
+
+def _figures() -> list[CacheFigures]:
+    return [
+        CacheFigures(row.tier, row.hits, row.misses, row.held, row.capacity, row.evictions, row.errors)
+        for row in _REGISTRY.rows()
+        if row.tier != "store"
+    ]
+
+
+hooks.caches.append(_figures)
 
 
 class Lease:

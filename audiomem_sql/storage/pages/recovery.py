@@ -11,12 +11,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.audio import PageSource
+from audiomem_sql.observe import hooks
 from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
 from audiomem_sql.storage.pages.shared_pages import SharedPages
 
@@ -109,6 +110,7 @@ class Recovery:
         numbers = [int(cell) for cell in wanted]
         recovered: dict[int, tuple[bytes, bool]] = {}
         with self._lock:
+            before = replace(self.corrections)
             if self._generation != self._shared.generation:
                 self._generation = self._shared.generation
                 self._hopeless.clear()
@@ -125,6 +127,7 @@ class Recovery:
                 self._hopeless.update(cell for cell in unsolved if cell not in recovered)
             failed = [cell for cell in numbers if cell not in recovered]
             self.corrections.failed += len([cell for cell in missing if cell not in recovered])
+            self._tell(before)
         size = self._layout.cell_payload
         payload = np.zeros((len(numbers), size), np.uint8)
         for row, cell in enumerate(numbers):
@@ -134,6 +137,13 @@ class Recovery:
         outer = np.array([cell in recovered and recovered[cell][1] for cell in numbers], bool)
         assert len(failed) == int((~there).sum())
         return Recovered(payload, there, outer)
+
+    def _tell(self, before: Corrections) -> None:
+        now = self.corrections
+        if now != before:
+            hooks.corrected(self._source.path, "page", now.inner - before.inner)
+            lost = now.failed - before.failed
+            hooks.corrected(self._source.path, "parity", now.outer - before.outer, lost)
 
     def _batches(self, cells: Sequence[int]) -> Iterator[list[int]]:
         """The cells, some pages' worth at a time."""

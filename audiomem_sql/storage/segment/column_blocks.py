@@ -20,6 +20,7 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import check_room, out_of_memory
+from audiomem_sql.observe import hooks
 from audiomem_sql.storage.segment.block_runs import GAP_BYTES, joined_extents, runs_of
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import CREATED, ROWID, name_of_column, type_of_column
@@ -274,6 +275,7 @@ class ColumnBlocks:
             number: view[start : start + int(directory.stored[number])] for number, start in starts.items()
         }
 
+    @hooks.staged("decode")
     def _decompressed_run(self, column: int, stored: dict[int, memoryview]) -> dict[int, bytes]:
         """The bytes of the blocks of a run. Empty where each is better decompressed alone."""
         if len(stored) < 2:
@@ -291,6 +293,7 @@ class ColumnBlocks:
             return {}
         return {} if found is None else dict(zip(sizes, found, strict=True))
 
+    @hooks.staged("decode")
     def _decode(
         self,
         column: int,

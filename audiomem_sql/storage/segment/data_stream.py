@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.memory import check_room, out_of_memory
+from audiomem_sql.observe import hooks
 from audiomem_sql.storage.pages import PagedFile, cell_seed
 from audiomem_sql.storage.segment.catalog import Extent
 
@@ -31,6 +32,7 @@ class DataStream:
         #: Whether telling what will be read next is worth while.
         self.is_planned = file.is_far
 
+    @hooks.staged("read")
     def read(self, offset: int, length: int) -> bytes:
         """The stored bytes at ``offset``. DamagedFileError if they cannot be recovered."""
         return self._file.read(self._first_cell, offset, length)

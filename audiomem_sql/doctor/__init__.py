@@ -1,0 +1,9 @@
+"""What is wrong with an installation or a table, and what to do about it: ``audiomem doctor``."""
+
+from __future__ import annotations
+
+from audiomem_sql.doctor.finding import FAIL, INFO, OK, WARN, Finding
+from audiomem_sql.doctor.installation import installation
+from audiomem_sql.doctor.table import table
+
+__all__ = ["FAIL", "INFO", "OK", "WARN", "Finding", "installation", "table"]
