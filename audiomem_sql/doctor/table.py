@@ -24,7 +24,7 @@ MUCH_IN_DELTAS = 0.5
 LONG_LOG = 16 << 20
 
 
-def table(path: str) -> Iterator[Finding]:
+def check_table(path: str) -> Iterator[Finding]:
     """What is found in the table at a path or a URL, one thing after the other."""
     from audiomem_sql.table.reader import TableReader
 

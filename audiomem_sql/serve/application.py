@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiomem_sql._version import __version__
 from audiomem_sql.errors import MissingExtraError
+from audiomem_sql.observe import instrument
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,7 +37,10 @@ def check_extra() -> None:
 
 
 def application(service: Service) -> ASGIApp:
-    """The application that serves ``service``, with its log; MissingExtraError without the extra."""
+    """The application that serves ``service``, with its log; MissingExtraError without the extra.
+
+    Where the process is observed, so are its requests.
+    """
     check_extra()
     from starlette.middleware.cors import CORSMiddleware
 
@@ -59,7 +63,8 @@ def application(service: Service) -> ASGIApp:
             ],
             expose_headers=["Audiomem-Version", "Content-Range", "ETag", "Retry-After"],
         )
-    return AccessLog(app)
+    observed: ASGIApp = instrument(AccessLog(app), metrics_path=None)
+    return observed
 
 
 def routes(service: Service) -> FastAPI:
@@ -70,6 +75,7 @@ def routes(service: Service) -> FastAPI:
     from audiomem_sql.serve import (
         problems,
         routes_file,
+        routes_page,
         routes_rows,
         routes_sql,
         routes_tables,
@@ -86,7 +92,7 @@ def routes(service: Service) -> FastAPI:
         responses=schemas.PROBLEMS,
     )
     app.state.service = service
-    routers = [module.router for module in (routes_tables, routes_rows, routes_sql, routes_file)]
+    routers = [module.router for module in (routes_page, routes_tables, routes_rows, routes_sql, routes_file)]
     if service.settings.writable:
         routers.append(routes_writing.router)
     for router in routers:

@@ -18,7 +18,7 @@ from hmac import compare_digest
 from typing import Any
 
 from audiomem_sql.errors import OptionError, StorageError
-from audiomem_sql.machine.durable import replace_durably, storage_error, temporary_file
+from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.file_access import open_regular
 
 #: What a token may do: ``read`` rows, search, SQL, versions; ``file``: read the file; ``write``: append.
@@ -134,7 +134,7 @@ def _write(path: str, tokens: Iterable[Token]) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode() + b"\n")
             file.flush()
-            os.fsync(handle)
+            flush(handle)
         replace_durably(temporary, path)
     except OSError as error:
         raise storage_error(error, path) from error

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import fcntl
-import importlib
 import importlib.metadata
 import json
-import os
 import time
 from pathlib import Path
 
 import pytest
 
 from audiomem_sql.cli.main import run
-from audiomem_sql.doctor import FAIL, INFO, OK, WARN, Finding, installation, table
+from audiomem_sql.doctor import FAIL, INFO, OK, WARN, Finding, check_installation, check_table, installation
 from audiomem_sql.doctor.table import SAMPLED_PAGES, age, sampled
 from audiomem_sql.table.table import Table
 
-looks = importlib.import_module("audiomem_sql.doctor.installation")
-
 
 def filled(path: Path, rows: int = 200, **options: str) -> str:
-    with Table.create(
-        path, ["id INTEGER PRIMARY KEY", "a TEXT"], {"protection": "standard", **options}
-    ) as made:
+    chosen = {"protection": "standard", **options}
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "a TEXT"], chosen) as made:
         made.append([{"id": n, "a": f"{n}" * 20} for n in range(rows)])
     return str(path)
 
@@ -31,7 +26,7 @@ def filled(path: Path, rows: int = 200, **options: str) -> str:
 def states(path: str) -> dict[str, str]:
     """The worst state of each check of a table."""
     found: dict[str, str] = {}
-    for finding in table(path):
+    for finding in check_table(path):
         assert finding.state == OK or finding.remedy
         if found.get(finding.check, OK) == OK:
             found[finding.check] = finding.state
@@ -58,7 +53,7 @@ def test_damage_that_is_recovered(tmp_path: Path) -> None:
     for at in range(9000, len(data), 200):
         data[at] ^= 0xFF
     path.write_bytes(data)
-    (finding,) = [each for each in table(str(path)) if each.check == "pages"]
+    (finding,) = [each for each in check_table(str(path)) if each.check == "pages"]
     assert finding.state == WARN
     assert "all recovered" in finding.what
     assert "audiomem repair" in finding.remedy
@@ -77,12 +72,22 @@ def test_no_protection(tmp_path: Path) -> None:
     assert states(filled(tmp_path / "kb.flac", protection="none"))["protection"] == WARN
 
 
-def test_many_deltas(tmp_path: Path) -> None:
-    path = filled(tmp_path / "kb.flac", 20)
-    with Table(path) as made:
-        for number in range(2):
-            made.append([{"id": 1000 + number * 3000 + n, "a": os.urandom(30).hex()} for n in range(3000)])
-    assert states(path)["deltas"] == WARN
+def test_a_long_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = filled(tmp_path / "kb.flac")
+    with Table(path) as writer:
+        writer.append([{"id": 1000, "a": ""}])
+        assert states(path)["log"] == OK
+        monkeypatch.setattr("audiomem_sql.doctor.table.LONG_LOG", 10)
+        assert states(path)["log"] == WARN
+
+
+@pytest.mark.parametrize(("total", "state"), [(199, WARN), (200, OK)])
+def test_large_deltas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, state: str) -> None:
+    path = filled(tmp_path / "kb.flac")
+    size = {"log": 0, "deltas": 100, "total": total}
+    monkeypatch.setattr("audiomem_sql.table.description.sizes", lambda _: size)
+    (found,) = [each for each in check_table(path) if each.check in ("log", "deltas")]
+    assert found.state == state
 
 
 def test_a_commit_from_the_future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +109,7 @@ def test_sampled_pages() -> None:
 
 
 def test_the_installation(tmp_path: Path) -> None:
-    found = list(installation(str(tmp_path)))
+    found = list(check_installation(str(tmp_path)))
     by_check = {finding.check for finding in found}
     assert by_check == {"packages", "extension", "model", "memory", "disk", "locks", "clock", "bytecode"}
     assert not [finding for finding in found if finding.state == FAIL]
@@ -115,7 +120,7 @@ def test_the_installation(tmp_path: Path) -> None:
 
 def packages(monkeypatch: pytest.MonkeyPatch, *requirements: str) -> list[Finding]:
     monkeypatch.setattr(importlib.metadata, "requires", lambda _: list(requirements))
-    return list(looks.packages())
+    return list(installation.packages())
 
 
 def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,29 +143,27 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_locks_that_do_not_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert looks.locks(str(tmp_path)).state == OK
+    assert installation.locks(str(tmp_path)).state == OK
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
-    found = looks.locks(str(tmp_path))
+    found = installation.locks(str(tmp_path))
     assert (found.state, "commits would be lost" in found.what) == (FAIL, True)
 
 
 def test_locks_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mounts = tmp_path / "mounts"
-    mounts.write_text(
-        f"/dev/a / ext4 rw 0 0\nhost:/x {tmp_path} nfs4 rw 0 0\nhost:/y {tmp_path}2 cifs rw 0 0\n"
-    )
-    assert looks.file_system(str(tmp_path), str(mounts)) == "nfs4"
-    assert looks.file_system("/", str(mounts)) == "ext4"
-    assert looks.file_system("/", str(tmp_path / "none")) == "unknown"
-    monkeypatch.setattr(looks, "file_system", lambda _: "nfs4")
-    assert looks.locks(str(tmp_path)).state == WARN
+    mounts.write_text(f"/dev/a / ext4 rw 0 0\nh:/x {tmp_path} nfs4 rw 0 0\nh:/y {tmp_path}2 cifs rw 0 0\n")
+    assert installation.file_system(str(tmp_path), str(mounts)) == "nfs4"
+    assert installation.file_system("/", str(mounts)) == "ext4"
+    assert installation.file_system("/", str(tmp_path / "none")) == "unknown"
+    monkeypatch.setattr(installation, "file_system", lambda _: "nfs4")
+    assert installation.locks(str(tmp_path)).state == WARN
 
 
 def test_clock_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert looks.clock().state == OK
-    assert looks.clock(1000.0).state == FAIL
+    assert installation.clock().state == OK
+    assert installation.clock(1000.0).state == FAIL
     monkeypatch.setattr("audiomem_sql.machine.memory.available", lambda: 1 << 20)
-    assert looks.memory().state == WARN
+    assert installation.memory().state == WARN
 
 
 def test_the_command(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from audiomem_sql import observe
+from audiomem_sql.observe import hooks
 from audiomem_sql.table.table import Table
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def observing() -> Iterator[None]:
+def observing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(hooks, "tables", weakref.WeakSet())  # not those that other tests left open
     observe.start()
     yield
     observe.stop()

@@ -28,7 +28,7 @@ class Span:
 
 
 class Receiver:
-    """``with Receiver() as receiver``: ``url`` to send to, ``spans`` that came, ``service``: who sent them."""
+    """``with Receiver() as receiver``: ``url`` to send to, ``spans`` that came, ``service`` that sent."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []

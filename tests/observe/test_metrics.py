@@ -180,7 +180,7 @@ def test_served_at_a_port(tmp_path: Path) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{observe.port()}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert 'audio_memory_rows_written_total{change="insert",table="kb"} 300.0' in text
+    observe.stop()
     with pytest.raises(OptionError, match="nothing is counted"):
-        observe.stop()
         observe.metrics_text()
     assert observe.port() is None

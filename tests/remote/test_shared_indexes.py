@@ -91,6 +91,20 @@ def test_an_object_that_was_replaced_has_an_index_of_its_own(paths: list[Path]) 
     assert asked()[0] == first
 
 
+def test_another_etag_is_another_object(paths: list[Path]) -> None:
+    """Its index may lie in the same place, and be as long."""
+    put(paths[0])
+    with am.open(URL) as before:
+        ask(before)
+        put(paths[0])
+        with am.open(URL) as after:
+            ask(after)
+            indexes = [table.snapshot.segments[0].vector_index(1) for table in (before, after)]
+            assert indexes[0] is not None
+            assert indexes[1] is not None
+            assert indexes[0].opened is not indexes[1].opened
+
+
 def test_without_an_etag_nothing_is_shared(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     put(paths[0])
     monkeypatch.setattr(RemoteFile, "has_lasting_identity", False)

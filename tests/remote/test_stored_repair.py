@@ -289,3 +289,39 @@ def test_a_new_table_that_somebody_wrote_to_stays(monkeypatch: pytest.MonkeyPatc
         table.append(rows(0, 1))
         remove_new_stored(target)
         assert len(am.open(target)) == 1
+
+
+def test_a_row_that_was_made_again_is_there_once() -> None:
+    """Its deletion is in the segment that is missing."""
+    url = f"memory://mended/t{next(_NUMBERS)}.flac"
+    with am.create(url, COLUMNS, profile="embedded", protection="none") as table:
+        for change in ("rows", "delete", "again"):
+            if change == "delete":
+                table.begin().delete(7)
+                table.commit()
+            else:
+                table.append(rows(7, 8) if change == "again" else rows(0, 50))
+            table.checkpoint()
+        table.append(rows(60, 61))
+    SHARED.clear()
+    put(segments(url)[-2], None)
+    with pytest.warns(DamageWarning, match="version 3 of 5 is missing"):
+        broken = am.open(url, salvage=True)
+    with broken:
+        assert numbers(broken) == [*range(50), 60]
+
+
+def test_rows_that_the_manifest_numbered_have_its_numbers(tmp_path: Path) -> None:
+    """Also in a segment without a catalog, which counts them from 0 on."""
+    url = f"memory://mended/t{next(_NUMBERS)}.flac"
+    rng = random.Random(3)
+    with am.create(url, COLUMNS, profile="embedded") as table:
+        table.append([{"n": n} for n in range(5)])
+        table.append([{"body": rng.randbytes(300).hex(), "n": n} for n in range(300)])
+        last = table.snapshot.segments[-1].path
+    (tmp_path / "segment.flac").write_bytes(get(last))
+    put(last, without_catalog(tmp_path / "segment.flac", rng, "zeroed", numbering=as_numbered))
+    with pytest.warns(DamageWarning, match="labels"):
+        broken = am.open(url, salvage=True)
+    with broken:
+        assert numbers(broken) == list(range(1, 306))

@@ -481,7 +481,6 @@ def test_what_is_refused(url: str, tmp_path: Path) -> None:
         seq = head_of(table).seq
         refused: list[Callable[[], object]] = [
             lambda: table.set_cover(None),
-            table.repair,
             lambda: am.drop(url),
         ]
         for each in refused:

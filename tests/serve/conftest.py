@@ -86,7 +86,9 @@ def serving(*places: Path | str, **settings: Any) -> Iterator[Running]:
         thread.start()
         try:
             assert begun.wait(30)
-            with httpx.Client(base_url=addresses[0], timeout=30) as client:
+            # none is kept: an impatient server may close it in the moment in which it is used again
+            once = httpx.Limits(max_keepalive_connections=0)
+            with httpx.Client(base_url=addresses[0], timeout=30, limits=once) as client:
                 yield Running(addresses[0], client, service, lines)
         finally:
             server.should_exit = True

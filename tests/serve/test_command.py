@@ -121,3 +121,23 @@ def test_tokens(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main.run(["token", "remove", path, "all"]) == 0
     assert main.run(["token", "remove", path, "all"]) == 2
     assert "no token all" in capfd.readouterr().err
+
+
+def test_what_operators_see(tmp_path: Path) -> None:
+    am.write_flac([{"id": 1, "a": "x"}], tmp_path / "kb.flac").close()
+    command = [*AUDIOMEM, "serve", "kb.flac", "--port", "0", "--metrics-port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            said = server.stderr.readline().split()
+            address, _, metrics = (word.rstrip(";") for word in said if word.startswith("http:"))
+            assert httpx.get(f"{address}/tables/kb/rows").status_code == 200
+            assert httpx.get(f"{address}/nothing").status_code == 404
+            seen = httpx.get(metrics).text
+        finally:
+            server.kill()
+    for line in (
+        'http_requests_total{method="GET",route="/tables/{table}/rows",status="200"} 1.0',
+        'http_requests_total{method="GET",route="none",status="404"} 1.0',
+    ):
+        assert f"audio_memory_{line}" in seen, seen

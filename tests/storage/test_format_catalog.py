@@ -120,7 +120,7 @@ def test_catalog_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {key for column in sealed.catalog["schema"] for key in column} <= keys("Schema column")
     assert keys("Schema column") == {"name", "type", "id", "vector_of", *TEXTS, *FLAGS}
     meaning = next(row["meaning"] for row in table("Catalog map") if row["key"] == "`options`")
-    options = set(TableOptions.__dataclass_fields__)
+    options = set(TableOptions.__dataclass_fields__) - {"parts"}  # what a writer knows, and no file
     assert set(re.findall(r"`(\w+)`", meaning)) - {"torch", "spectrum"} == options
     assert set(sealed.catalog["options"]) == options - {
         "deltas",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from audiomem_sql.storage.segment.catalog import Extent
 from audiomem_sql.storage.segment.vector_extents import LIST_GAP_BYTES, ExtentsAhead
 
+STREAM = bytes(range(60))
+
+
+def read(extents: Sequence[Extent]) -> list[bytes]:
+    return [STREAM[extent.offset : extent.offset + extent.stored] for extent in extents]
+
 
 def along(extents: list[Extent], visited: list[int]) -> list[int]:
     marks = np.zeros(len(extents), bool)
     marks[visited] = True
-    read = ExtentsAhead(extents, lambda ranges: None, 0.5).along(marks)
+    found = ExtentsAhead(extents, lambda ranges: None, read, 0.5).along(marks)
     assert np.flatnonzero(marks).tolist() == sorted(visited)  # what was asked stays as it is
-    return np.flatnonzero(read).tolist()
+    return np.flatnonzero(found).tolist()
 
 
 def test_lists_between_two_are_read_where_they_cost_less_than_a_request() -> None:
@@ -45,7 +51,8 @@ def test_lists_are_told_by_place_and_length() -> None:
     def ahead(ranges: Iterable[tuple[int, int]]) -> None:
         told.extend(ranges)
 
-    lists = ExtentsAhead([Extent(5, 7, 70), Extent(12, 3, 30), Extent(40, 2, 20)], ahead, 0.5)
+    lists = ExtentsAhead([Extent(5, 7, 70), Extent(12, 3, 30), Extent(40, 2, 20)], ahead, read, 0.5)
     lists.prefetch([2, 0])
     assert told == [(40, 2), (5, 7)]
+    assert lists.read([2, 0]) == [STREAM[40:42], STREAM[5:12]]
     assert lists.reach == 0.5
