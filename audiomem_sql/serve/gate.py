@@ -19,13 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from audiomem_sql.serve.access import Caller, given_token, identified
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.rates import Rates
+from audiomem_sql.serve.routes_page import PAGE_PATHS
 
 if TYPE_CHECKING:
     from audiomem_sql.serve.service import Service
 
 LOGGER = logging.getLogger("audiomem.access")
 #: Paths that everybody may ask for.
-_OPEN = ("/health", "/ready", "/openapi.json")
+_OPEN = frozenset(("/health", "/ready", "/openapi.json", *PAGE_PATHS))
 #: Bytes of the body of a request that cannot write.
 _SMALL_BODY = 1 << 20
 #: Bytes of its headers.
