@@ -26,7 +26,6 @@ from audiomem_sql.upkeep.salvage import SalvagedSnapshot, named
 from audiomem_sql.upkeep.salvaged_deltas import check_of_use
 from audiomem_sql.versions import (
     RemoteTableFiles,
-    SegmentView,
     Snapshot,
     StoredSnapshot,
     StoredTable,
@@ -75,20 +74,11 @@ class SalvagedStoredSnapshot(SalvagedSnapshot, StoredSnapshot):
         made = {record.version: [rowid for rowid, _ in record.inserted] for record in self.records}
         return rows, [(version, [*rowids, *made.get(version, ())]) for version, rowids in gone]
 
-    def _views(self) -> tuple[SegmentView, ...]:
-        views: list[SegmentView] = []
-        later: I64Array = np.empty(0, np.int64)
-        records = list(self._gone_at)
-        for segment in reversed(self.segments):
-            while records and records[-1][0] > segment.catalog.last_version:
-                later = np.union1d(later, np.array(records.pop()[1], np.int64))
-            if segment.catalog.first_version > self.version:
-                continue
-            views.append(SegmentView(segment.with_schema(self.schema), self._hidden_rows(segment, later)))
-            rowids, versions = segment.tombstones()
-            created = segment.rowids()[segment.created() <= self.version]
-            later = np.union1d(later, np.concatenate([rowids[versions <= self.version], created]))
-        return tuple(reversed(views))
+    _views = StoredSnapshot._views  # its records are in the manifest, as those of any table in a store
+
+    def _taken(self, segment: ReadableSegment) -> I64Array:
+        created = segment.rowids()[segment.created() <= self.version]
+        return np.concatenate([super()._taken(segment), created])
 
 
 def load_salvaged_stored(files: RemoteTableFiles, cache: BlockCache) -> Snapshot:

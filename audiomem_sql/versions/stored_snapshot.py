@@ -87,10 +87,15 @@ class StoredSnapshot(Snapshot):
             if segment.catalog.first_version > self.version:
                 continue
             views.append(SegmentView(segment.with_schema(self.schema), self._hidden_rows(segment, later)))
-            rowids, versions = segment.tombstones()
-            if len(rowids):
-                later = np.union1d(later, rowids[versions <= self.version])
+            taken = self._taken(segment)
+            if len(taken):
+                later = np.union1d(later, taken)
         return tuple(reversed(views))
+
+    def _taken(self, segment: ReadableSegment) -> I64Array:
+        """The rows, int64 (n,), that are none of older segments since this one came."""
+        rowids, versions = segment.tombstones()
+        return rowids[versions <= self.version]
 
     def _known_versions(self) -> list[Version]:
         """Those of segments and records, by number; what ``logged`` has for segments is none."""
