@@ -6,33 +6,53 @@ import contextlib
 import fcntl
 import os
 import random
+import secrets
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crash.faulty import FileLayer, Operation, Tree
 
 from simulate.disk import PowerDisk
 from simulate.faults import Killed, Plan, Process
 
+T = TypeVar("T")
+
 _PAGE = 4096
 _FIRST_TIME = 1_750_000_000_000_000_000  # ns since 1970
 
 
 class _Names:
-    """Names of temporary files, from the seed."""
+    """Names of temporary files, from the seed; for other threads any."""
 
     def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+        self._next = in_this_thread(
+            lambda: "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=8)),
+            lambda: secrets.token_hex(8),
+        )
 
     def __iter__(self) -> _Names:
         return self
 
     def __next__(self) -> str:
-        return "".join(self._rng.choices("abcdefghijklmnopqrstuvwxyz0123456789_", k=8))
+        return self._next()
+
+
+def in_this_thread(here: Callable[..., T], elsewhere: Callable[..., T]) -> Callable[..., T]:
+    """``here`` in the thread that asks for this, ``elsewhere`` in all others.
+
+    A server of earlier tests that looks at the clock must not move it in the simulation.
+    """
+    thread = threading.get_ident()
+
+    def call(*arguments: Any, **options: Any) -> T:
+        return (here if threading.get_ident() == thread else elsewhere)(*arguments, **options)
+
+    return call
 
 
 def _pages(rng: random.Random, offset: int, length: int) -> int:
@@ -79,12 +99,15 @@ class SimulatedCalls(FileLayer):
 
     def __enter__(self) -> SimulatedCalls:
         super().__enter__()
-        self._patch.setattr(os, "urandom", self._rng.randbytes)
-        self._patch.setattr(os, "listdir", self._listdir)
+        for owner, name, answer in (
+            (os, "urandom", self._rng.randbytes),
+            (os, "listdir", self._listdir),
+            (time, "time_ns", self._time_ns),
+            (time, "time", lambda: self._time_ns() / 1e9),
+            (time, "sleep", lambda seconds: None),
+        ):
+            self._patch.setattr(owner, name, in_this_thread(answer, getattr(owner, name)))
         self._patch.setattr(tempfile, "_name_sequence", _Names(self._rng))
-        self._patch.setattr(time, "time_ns", self._time_ns)
-        self._patch.setattr(time, "time", lambda: self._time_ns() / 1e9)
-        self._patch.setattr(time, "sleep", lambda seconds: None)
         return self
 
     @contextmanager

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
-from collections.abc import Callable
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +44,36 @@ def test_seeds() -> None:
 
 
 def test_a_seed_is_the_same_run_every_time() -> None:
-    """Whatever ran before it in the same process."""
+    """Whatever ran before it in the same process, and runs beside it."""
     with Simulator() as simulator:
         first = [simulator.run(seed) for seed in range(40)]
-    with Simulator() as simulator:
+    with Simulator() as simulator, _thread_that_asks_for_time_and_chance():
         for seed in reversed(range(40)):
             again = simulator.run(seed)
             assert (again.schedule, again.digest) == (first[seed].schedule, first[seed].digest)
+
+
+@contextmanager
+def _thread_that_asks_for_time_and_chance() -> Iterator[None]:
+    """As a server does that an earlier test started."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(0.001):
+            assert time.time() > 0
+            assert time.time_ns() > 0
+            os.urandom(1)
+            os.listdir("/")
+            time.sleep(0)
+            tempfile.mktemp()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _first_failure(count: int) -> str:
