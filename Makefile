@@ -18,7 +18,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe docs bench compare fuzz crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -90,6 +90,14 @@ fuzz: $(VENV)/installed-test
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/fuzz_reader.py $(ARGS)
 	$(BIN)/python tests/fuzz/hostile.py
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -s tests/vtab/test_conformance.py
+
+# The library that decodes blocks in C, with AddressSanitizer, against what Python says; needs gcc and zstd's headers.
+fuzz-native: $(VENV)/installed-test
+	mkdir -p build
+	gcc -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIC -shared \
+	  -fvisibility=hidden vtab/native/blocks.c vtab/native/pages.c -lzstd -o build/audiomem_blocks_checked.so
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/native_blocks.py build/audiomem_blocks_checked.so
 
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)

@@ -2,7 +2,7 @@
 
 They are no modules of Python: they include no Python.h and are linked against no libpython, so one file of
 each serves every CPython, and wheels are of the platform alone. Where a compiler or sqlite3ext.h is missing
-the package is installed without.
+the package is installed without. So is the library that decodes blocks, which needs zstd's headers.
 """
 
 import platform
@@ -29,7 +29,11 @@ DUCKDB = (
 )
 #: Releases of DuckDB whose second interface the scan is built for: those of vtab/native/duckdb_v2_places.h.
 DUCKDB_RELEASES = ("2.0.0", "2.0.1")
-FILES = {"audiomem": "audiomem.so", "duckdb": "audiomem.duckdb_extension"} | {
+FILES = {
+    "audiomem": "audiomem.so",
+    "duckdb": "audiomem.duckdb_extension",
+    "audiomem_blocks": "audiomem_blocks.so",
+} | {
     f"duckdb_{release.replace('.', '_')}": f"audiomem_{release.replace('.', '_')}.duckdb_extension"
     for release in DUCKDB_RELEASES
 }
@@ -141,6 +145,14 @@ setup(
         ),
         loadable("audiomem_sql.duckdb", *DUCKDB, headers=["duckdb", "duckdb_door", "duckdb_layout"]),
         *map(second_interface, DUCKDB_RELEASES),
+        Extension(
+            "audiomem_sql.audiomem_blocks",
+            ["vtab/native/blocks.c", "vtab/native/pages.c"],
+            depends=["vtab/native/blocks.h"],
+            extra_compile_args=["-std=c99", "-Wall", "-Wextra", "-fvisibility=hidden"],
+            libraries=["zstd"],
+            optional=True,
+        ),
     ],
     cmdclass={"build_ext": BuildLoadable, "bdist_wheel": AnyPython},
 )

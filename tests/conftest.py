@@ -58,6 +58,10 @@ def _build_extension() -> None:
     root = Path(__file__).parent.parent
     names = ("audiomem.so", *(f"audiomem{end}.duckdb_extension" for end in ("", "_2_0_0", "_2_0_1")))
     built = [root / "audiomem_sql" / name for name in names]
+    if (
+        blocks := root / "audiomem_sql" / "audiomem_blocks.so"
+    ).exists():  # there is none without zstd's headers
+        built.append(blocks)
     sources = [root / "setup.py", *(root / "vtab" / "native").glob("*.[ch]")]
     newest = max(source.stat().st_mtime for source in sources)
     if not all(file.exists() and file.stat().st_mtime >= newest for file in built):

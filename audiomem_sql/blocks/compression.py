@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
+from audiomem_sql.blocks.native_strings import NativeStrings
 from audiomem_sql.errors import DamagedFileError
 
 #: Binary trees of matches have so many roots (as a power of 2). zstd would take four times as many for a
@@ -68,6 +69,8 @@ class Decompressor:
     def __init__(self, dictionary: bytes | None = None) -> None:
         self._local = threading.local()
         self._dictionary = dictionary
+        #: What decodes texts of the same column, too.
+        self.strings = NativeStrings(dictionary)
 
     def _own(self) -> zstandard.ZstdDecompressor:
         """That of this thread."""

@@ -24,8 +24,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.byte_planes import from_planes, to_planes
+from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.integers import decode_integers, encode_integers, integers_of
+from audiomem_sql.blocks.native_strings import Frames
 from audiomem_sql.blocks.strings import (
     decode_dictionary,
     decode_joined,
@@ -215,6 +218,19 @@ def decode_strings(
     if array.type == pa.string():
         _check_text(array)
     return array
+
+
+def decode_stored_strings(
+    decompressor: Decompressor, frames: Frames, rows: I64Array, column_type: ColumnType
+) -> pa.Array:
+    """The same of blocks as they are stored, less than 2**31 bytes; rows: of each, int64 (n,)."""
+    target = arrow_type(column_type)
+    buffers = decompressor.strings.decode(frames, rows, text=target == pa.string())
+    if buffers is not None:
+        return pa.Array.from_buffers(target, int(rows.sum()), [None, *buffers], 0)
+    parts = decompressor.parts(frames.views(), frames.raw.tolist())
+    blocks = zip(parts, rows.tolist(), strict=True)
+    return decode_strings(blocks, int(rows.sum()), int(frames.raw.sum()), column_type)
 
 
 def _decode_validity(data: bytes, rows: int, nulls: int) -> tuple[pa.Buffer | None, int]:

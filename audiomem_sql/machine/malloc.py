@@ -30,6 +30,11 @@ _SMAPS = "/proc/self/smaps"
 _begun: list[bool] = []
 
 
+def is_spared() -> bool:
+    """Whether a table of such a profile was opened in this process."""
+    return bool(_begun)
+
+
 def without_kernels() -> bool:
     """Whether it is worth some time not to load ``pyarrow.compute``, which takes 8 MB."""
     return bool(_begun) and "pyarrow.compute" not in sys.modules

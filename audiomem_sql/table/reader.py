@@ -234,13 +234,15 @@ class TableReader(Placed, Analysing):
         parameters: Sequence[Any] = (),
         *,
         limit: int | None = None,
+        whole: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """The rows as record batches, decoded as they are asked for.
 
         columns: names, in the order wanted; all by default. where: a filter such as ``"year > ? AND title
-        LIKE 'a%'"`` with ``parameters`` for its question marks. limit: most rows.
+        LIKE 'a%'"`` with ``parameters`` for its question marks. limit: most rows. whole: all of them will be
+        asked for, most likely: more is read ahead.
         """
-        return self._rows.scan(columns, where, parameters, limit=limit)
+        return self._rows.scan(columns, where, parameters, limit=limit, whole=whole)
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()

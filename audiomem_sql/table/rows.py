@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -81,18 +82,20 @@ class Rows:
         parameters: Sequence[Any] = (),
         *,
         limit: int | None = None,
+        whole: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """The rows as record batches, decoded as they are asked for.
 
+        whole: all of them will be asked for, most likely: as many are decoded ahead as there are processors.
         Wrong arguments are errors before the first batch.
         """
         with InFile(self.path):
             numbers, schema = self._projection(columns)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
         if hooks.observer is None:
-            return self._batches(numbers, schema, filters, row_filter, limit)
+            return self._batches(numbers, schema, filters, row_filter, limit, whole)
         return hooks.each(
-            "query", lambda: self._batches(numbers, schema, filters, row_filter, limit), self.path
+            "query", lambda: self._batches(numbers, schema, filters, row_filter, limit, whole), self.path
         )
 
     def _batches(
@@ -102,10 +105,12 @@ class Rows:
         filters: list[Filter],
         row_filter: RowFilter | None,
         limit: int | None,
+        whole: bool,
     ) -> Iterator[pa.RecordBatch]:
         if limit is not None and limit <= 0:
             return
-        batches = scan(self.current, numbers, filters, row_filter=row_filter)
+        ahead = min(4, os.cpu_count() or 1) if whole else 1
+        batches = scan(self.current, numbers, filters, row_filter=row_filter, ahead=ahead, whole=whole)
         while True:
             with InFile(self.path):
                 batch = next(batches, None)
@@ -141,7 +146,7 @@ class Rows:
             widths = [_LEAST_WIDTHS.get(self.schema.columns[number].type.kind, 0) for number in numbers]
             check_room(self.current.rows * sum(widths), self.path)
         try:
-            return pa.Table.from_batches(list(self.scan(columns, where, parameters)), schema)
+            return pa.Table.from_batches(list(self.scan(columns, where, parameters, whole=True)), schema)
         except MemoryError:
             raise out_of_memory(self.path) from None
 

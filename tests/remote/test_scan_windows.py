@@ -19,6 +19,7 @@ from audiomem_sql.scan import read_ahead, scanner
 from audiomem_sql.scan.scanner import scan
 from audiomem_sql.table.open_dataset import dataset
 from audiomem_sql.table.table import Table
+from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from remote.conftest import put
 from remote.proxy import FaultyProxy
 
@@ -103,6 +104,28 @@ def test_no_byte_is_asked_for_twice(long: Path, store: S3Store, proxy: FaultyPro
     assert len(proxy.gets()) == len(ranges(proxy)) > 9
     asked = ranges(proxy)
     assert all(last < first for (_, last), (first, _) in pairwise(asked))
+
+
+def test_the_extension_of_duckdb_has_windows_with_the_first_batch(
+    long: Path, store: S3Store, proxy: FaultyProxy
+) -> None:
+    """It does not say that it will stop early, either."""
+    url = put(store, "windows-extension.flac", long.read_bytes())
+    source, found = audiomem_scan(url, None, None, None), []
+    proxy.log, proxy.always = [], "stall"
+    rows = source.batches([1])
+    thread = threading.Thread(
+        target=lambda: found.extend(each for part in rows for each in part[0].to_pylist())
+    )
+    thread.start()
+    deadline = time.monotonic() + 20
+    while len(ranges(proxy)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    asked = ranges(proxy)
+    proxy.reset()
+    thread.join(60)
+    assert found == texts(9000)
+    assert sum(last + 1 - first for first, last in asked) > 150_000
 
 
 def test_windows_of_the_next_segments(tmp_path: Path, store: S3Store, proxy: FaultyProxy) -> None:

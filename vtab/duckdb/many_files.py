@@ -201,7 +201,7 @@ class _Files:
             or self.filter is not None
             or not self._applies(condition, reader.schema.to_arrow())
         ):
-            batches: Iterator[pa.RecordBatch] = reader.scan(scanned, self.filter)
+            batches: Iterator[pa.RecordBatch] = reader.scan(scanned, self.filter, whole=True)
         else:
             batches = FlacDataset(reader).scanner(columns=scanned, filter=condition).to_batches()
         schema = pa.schema([self.schema.field(index) for index in column_indexes])

@@ -53,7 +53,7 @@ def audiomem_scan(
     names = reader.schema.names
 
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
-        return table.now().scan([names[index] for index in column_indexes], filter)
+        return table.now().scan([names[index] for index in column_indexes], filter, whole=True)
 
     def filtered(column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes]

@@ -30,6 +30,7 @@ from audiomem_sql.storage.pages.header import MODULATION_BANDS, PageHeader, Page
 from audiomem_sql.storage.pages.headers import REMEDY, copies_in
 from audiomem_sql.storage.pages.identity import Pages, unreadable
 from audiomem_sql.storage.pages.layout import PageLayout
+from audiomem_sql.storage.pages.native_cells import intact_cells
 from audiomem_sql.storage.pages.opening import opened
 from audiomem_sql.storage.pages.recovery import Corrections, Recovery
 from audiomem_sql.storage.pages.scattered import read_scattered
@@ -243,16 +244,21 @@ class PagedFile:
                 file=self.path,
                 remedy=REMEDY,
             )
-        numbers = self._streams.cells(stream, low, high - low)
-        lost = self._recovery is None or not self._recovery.is_in_proportion
-        payload, intact = self._stream_cells(numbers, missing_is_error=lost)
-        if not intact.all():
-            raise self._unreadable(int(numbers[np.flatnonzero(~intact)[0]]))
+        cells, place = range(stream + low, stream + high), (self.layout, self._seed, self.first)
+        payload = None if self.by_bands else intact_cells(self.source, *place, cells)
+        if payload is None:
+            numbers = self._streams.cells(stream, low, high - low)
+            lost = self._recovery is None or not self._recovery.is_in_proportion
+            payload = self._whole(numbers, missing_is_error=lost)
         return payload.reshape(-1)[start - low * size :][:length].tobytes()
 
-    def _unreadable(self, cell: int) -> DamagedFileError:
-        """The error for a cell of the segment that cannot be recovered."""
-        return unreadable(self.source, self.place, *divmod(cell, self.layout.cells))
+    def _whole(self, numbers: I64Array, *, missing_is_error: bool) -> U8Array:
+        """The payload of cells of the segment. DamagedFileError for one that cannot be recovered."""
+        payload, intact = self._stream_cells(numbers, missing_is_error=missing_is_error)
+        if not intact.all():
+            cell = int(numbers[np.flatnonzero(~intact)[0]])
+            raise unreadable(self.source, self.place, *divmod(cell, self.layout.cells))
+        return payload
 
     def stream_cells(self, stream: int, first: int, count: int) -> tuple[U8Array, BoolArray]:
         """Cells ``first …`` of the stream that begins at cell ``stream``.
@@ -349,10 +355,7 @@ class PagedFile:
         """The payload of all cells of ``page``. DamagedFileError for one that cannot be recovered."""
         cells = self.layout.cells
         numbers = np.arange(page * cells, (page + 1) * cells)
-        payload, intact = self._stream_cells(numbers, missing_is_error=False)
-        if not intact.all():
-            raise self._unreadable(int(numbers[np.flatnonzero(~intact)[0]]))
-        return payload.tobytes()
+        return self._whole(numbers, missing_is_error=False).tobytes()
 
     def _cells(self, pages: U8Array, first: int) -> tuple[U8Array, BoolArray]:
         """All cells of ``pages``, which begin with page ``first``: payload, and which are intact."""

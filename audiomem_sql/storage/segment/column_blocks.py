@@ -14,7 +14,8 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.directory import BlockDirectory
-from audiomem_sql.blocks.encoding import decode, decode_coded, decode_strings
+from audiomem_sql.blocks.encoding import decode, decode_coded, decode_stored_strings
+from audiomem_sql.blocks.native_strings import Frames
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.block_cache import BlockCache
@@ -182,14 +183,17 @@ class ColumnBlocks:
             return {}
         directory, type_ = self._directory(column, run), type_of_column(self._schema, column)
         arrays: dict[int, pa.Array] = {}
+        data = stored[run[0]].obj
+        assert isinstance(data, bytes)
         for numbers in self._joined.groups(directory, type_, run):
             check_interrupt()
-            rows = np.diff(directory.starts[numbers.start : numbers.stop + 1]).tolist()
-            sizes = directory.raw[numbers.start : numbers.stop].tolist()
-            check_room(2 * sum(sizes), self._stream.path)
+            some = slice(numbers.start, numbers.stop)
+            places = directory.offsets[some] - int(directory.offsets[run[0]])
+            frames = Frames(data, places, directory.stored[some], directory.raw[some])
+            check_room(2 * int(frames.raw.sum()), self._stream.path)
             try:
-                parts = self._decompressor(column).parts([stored[number] for number in numbers], sizes)
-                array = decode_strings(zip(parts, rows, strict=True), sum(rows), sum(sizes), type_)
+                rows = np.diff(directory.starts[numbers.start : numbers.stop + 1])
+                array = decode_stored_strings(self._decompressor(column), frames, rows, type_)
             except (DamagedFileError, MemoryError):
                 return {}
             self._joined.put(column, numbers, array)
