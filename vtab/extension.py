@@ -52,6 +52,7 @@ class NativeHost:
         execute: Callable[[str], None],
         db_filename: Callable[[str], str | None],
         last_insert_rowid: Callable[[], int],
+        set_last_insert_rowid: Callable[[int], None],
         vtab_on_conflict: Callable[[], int],
         autocommit: Callable[[], int],
         total_changes: Callable[[], int],
@@ -63,6 +64,7 @@ class NativeHost:
         self.execute = execute
         self.db_filename = db_filename
         self.last_insert_rowid = last_insert_rowid
+        self.set_last_insert_rowid = set_last_insert_rowid
         self.vtab_on_conflict = vtab_on_conflict
         self._autocommit = autocommit
         self.total_changes = total_changes

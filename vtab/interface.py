@@ -32,6 +32,9 @@ class Host(Protocol):
     def last_insert_rowid(self) -> int:
         """The rowid of the last INSERT."""
 
+    def set_last_insert_rowid(self, rowid: int, /) -> None:
+        """Let ``last_insert_rowid`` be another one from now on."""
+
     def vtab_on_conflict(self) -> int:
         """The conflict mode of the statement that calls xUpdate."""
 

@@ -58,6 +58,7 @@ class RowWriter:
         self.searched: dict[Hidden, Any] = {}
         self._schema = table.schema
         self._width = len(self._schema)
+        self._is_remote = table.files.is_remote
         self._converters = compile_converters(self._schema)
         self._defaults = fillers(self._schema)
         self._told: Writing | None = None  # the statement that wrote last,
@@ -78,10 +79,20 @@ class RowWriter:
             return self._connection.last_insert_rowid()
         on_conflict = self._on_conflict()
         row = self._row(self._with_defaults(fields, on_conflict), on_conflict, rowid)
-        added = None if row is None else self._table.begin().insert(rowid, row, on_conflict)
+        added = None if row is None else self._added(rowid, row, on_conflict)
         if added is None and on_conflict is not OnConflict.IGNORE:
             # A constraint of the table ignored it, and SQLite wants a rowid all the same.
             return self._connection.last_insert_rowid()
+        return added
+
+    def _added(self, rowid: int | None, row: list[Any], on_conflict: OnConflict) -> int | None:
+        """Insert a row; its rowid. The transaction learns if nobody is told a rowid that it chose."""
+        transaction = self._table.begin()
+        added = transaction.insert(rowid, row, on_conflict)
+        alias = self._schema.rowid_column
+        chosen = rowid is None and (alias is None or row[alias] is None)
+        if self._is_remote and chosen and added is not None and self._running.tells_at_the_end():
+            transaction.untold.add(added)
         return added
 
     def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:

@@ -6,7 +6,10 @@ from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.errors import UnsupportedError
 from audiomem_sql.vtab.interface import WritingHost
-from audiomem_sql.vtab.statement_text import Writing, read_writing
+from audiomem_sql.vtab.statement_text import HEAD, Writing, read_writing
+
+#: Characters of a text that is whole: one in UTF-8 may be cut before ``HEAD`` characters.
+_WHOLE = HEAD // 4
 
 
 class RunningStatement:
@@ -33,6 +36,17 @@ class RunningStatement:
             self._writing = self._read(text)
             self._text = text
         return self._writing
+
+    def tells_at_the_end(self) -> bool:
+        """Whether nobody sees the rowids of the rows that it inserts before they are durable.
+
+        It is no part of a transaction that was begun by hand, no trigger that could go on with
+        ``last_insert_rowid()``, and does not name that itself.
+        """
+        if self._host.in_transaction or self.writing() is None:
+            return False
+        assert self._text is not None
+        return len(self._text) < _WHOLE and "last_insert_rowid" not in self._text.lower()
 
     def forget(self) -> None:
         """Another table of the same name may be there from now on.

@@ -232,10 +232,13 @@ class VirtualTable(interface.Table):
     def sync(self) -> None:
         """Write the commit, durably: SQLite reports what fails here, and nothing that fails in commit."""
         before = watch(self.interrupted)
+        transaction = self.table.transaction
         try:
             self.table.prepare()
         finally:
             watch(before)
+        if transaction is not None and transaction.last_rowid is not None:
+            self.connection.set_last_insert_rowid(transaction.last_rowid)
 
     def commit(self) -> None:
         """The commit stands."""

@@ -59,4 +59,7 @@ def tier(
         print(f"{each.url}: {output.size(each.size)}, {said}")
     if not moved:
         output.note(f"audiomem: {place}: nothing older than {older_than} can be moved")
+        if not place.endswith("/"):
+            divide = f"audiomem vacuum {place} --history {older_than}"
+            output.note(f"`{divide}` puts rows that ended before apart, so that they can be.")
     return int(any(each.fault for each in moved))

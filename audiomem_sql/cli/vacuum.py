@@ -15,6 +15,10 @@ def vacuum(
             "--retain", help="Versions to keep: all, a number of them, or an age such as 30d or 12h."
         ),
     ] = "all",
+    history: Annotated[
+        str | None,
+        typer.Option("--history", help="In a store: versions, as of --retain, that go without older rows."),
+    ] = None,
     level: Annotated[
         int | None,
         typer.Option("--level", help="zstd level, 1 to 22 [default: 19; embedded 15].", min=1, max=22),
@@ -39,7 +43,7 @@ def vacuum(
     from audiomem_sql.upkeep.compaction import Retention
     from audiomem_sql.writing.commit import now
 
-    policy = Retention.parse(retain)
+    policy = Retention.of(retain, history)
     with Table(file) as table:
         before, versions = table.files.size(), table.versions
         if dry_run:

@@ -3,14 +3,14 @@
 - ``RemoteFile`` is an object as a place of bytes (``bytes/source.py``), pinned to one state of it.
 - ``RemoteOptions`` are the numbers of how it is read, and ``Counts`` what was asked of the store.
 - ``memory_store`` is the store of ``memory://`` URLs, of obstore.
-- ``ArchivedError`` is that of an object that must be restored first,
+- ``ArchivedError`` is that of an object that must be restored first, ``archived`` makes it,
   ``NoObjectError`` of one that is not there.
 - ``replace_object`` puts a file in the place of an object, if that is unchanged.
 
 ``tiers`` keeps copies of what was read in nearer places, ``commits`` makes commits in a store.
 """
 
-from audiomem_sql.remote.faults import ArchivedError, NoObjectError
+from audiomem_sql.remote.faults import ArchivedError, NoObjectError, archived
 from audiomem_sql.remote.file import RemoteFile
 from audiomem_sql.remote.options import RemoteOptions
 from audiomem_sql.remote.requests import Counts
@@ -23,6 +23,7 @@ __all__ = [
     "NoObjectError",
     "RemoteFile",
     "RemoteOptions",
+    "archived",
     "memory_store",
     "replace_object",
 ]

@@ -82,15 +82,20 @@ class ArchivedError(StorageError):
     """The object is in a storage class from which it must be restored before it can be read."""
 
 
+def archived(name: str, file: str | None = None) -> ArchivedError:
+    """The error of what ``audiomem tier`` asks for by ``name``. file: what of it cannot be read."""
+    return ArchivedError(
+        "is archived, and must be restored before it can be read",
+        file=file or name,
+        remedy=f"Ask for it: audiomem tier {name} --restore, or audiomem_sql.open(url, restore=True); "
+        "it takes hours.",
+    )
+
+
 def refused(name: str, code: str = "") -> StorageError:
     """The error of a store that knows who asks, or does not, and does not answer."""
     if code == "InvalidObjectState":
-        return ArchivedError(
-            "is archived, and must be restored before it can be read",
-            file=name,
-            remedy=f"Ask for it: audiomem tier {name} --restore, or audiomem_sql.open(url, restore=True); "
-            "it takes hours.",
-        )
+        return archived(name)
     return StorageError(
         f"access was refused{f' ({code})' if code else ''}",
         file=name,

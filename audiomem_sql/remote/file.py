@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from urllib.parse import urlsplit
 
 from audiomem_sql.bytes import ByteSource
@@ -13,7 +14,13 @@ from audiomem_sql.remote.coming import Coming
 from audiomem_sql.remote.contract import NoRangesError, ObjectReader, Pin, TransientFaultError
 from audiomem_sql.remote.fsspec_object import FsspecObject
 from audiomem_sql.remote.kept import Kept, assembled
-from audiomem_sql.remote.options import GAP_BYTES, REQUEST_BYTES, WHOLE_BYTES, RemoteOptions
+from audiomem_sql.remote.options import (
+    GAP_BYTES,
+    REQUEST_BYTES,
+    WHOLE_BYTES,
+    WIDE_GAPS_BYTES,
+    RemoteOptions,
+)
 from audiomem_sql.remote.requests import Counts, Requests
 from audiomem_sql.remote.stored_object import StoredObject
 from audiomem_sql.remote.stores import knows
@@ -55,6 +62,7 @@ class _Opened:
         self.requests = Requests(reader.name, options, reader.survives_forks)
         self.kept = Kept(max(options.kept, options.head))
         self.coming = Coming()
+        self.parallel = options.parallel
         self.pin, head = self._first(options)
         self.kept.put(0, head)
         #: Stretches that were read again because a checksum failed.
@@ -181,7 +189,7 @@ class RemoteFile(ByteSource):
         """
         opened, found = self._opened, []
         while gaps:
-            with opened.coming.claimed(_joined(gaps)) as (own, others):
+            with opened.coming.claimed(_fitted(_joined(gaps), opened.parallel)) as (own, others):
                 for start, data in opened.fetch(own):
                     opened.kept.put(start, data)
                     found.append((start, data))
@@ -227,6 +235,21 @@ def _joined(stretches: Iterable[_Stretch]) -> list[_Stretch]:
         else:
             joined.append((start, stop))
     return joined
+
+
+def _fitted(stretches: list[_Stretch], most: int) -> list[_Stretch]:
+    """Stretches that are no more than ``most``, if little between them has to be read along for that."""
+    too_many = len(stretches) - most
+    if too_many <= 0:
+        return stretches
+    between = [after[0] - before[1] for before, after in pairwise(stretches)]
+    narrow = sorted(range(len(between)), key=between.__getitem__)[:too_many]
+    if sum(between[number] for number in narrow) > WIDE_GAPS_BYTES:
+        return stretches
+    cuts = [number + 1 for number in sorted(set(range(len(between))).difference(narrow))]
+    return [
+        (stretches[first][0], stretches[last - 1][1]) for first, last in pairwise([0, *cuts, len(stretches)])
+    ]
 
 
 def _gaps(parts: Sequence[tuple[int, bytes]], start: int, stop: int) -> Iterator[_Stretch]:

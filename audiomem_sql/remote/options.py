@@ -11,6 +11,8 @@ from audiomem_sql.errors import OptionError
 WHOLE_BYTES = 8 << 20
 #: Gaps up to this size are read along with what is on both sides.
 GAP_BYTES = 8 << 10
+#: Larger ones are, too, up to so many bytes of one step, if all its requests are then made at the same time.
+WIDE_GAPS_BYTES = 256 << 10
 #: The most bytes of one request: more are several, at the same time.
 REQUEST_BYTES = 4 << 20
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiomem_sql.errors import AudioMemError, UnsupportedError
@@ -25,6 +26,7 @@ from audiomem_sql.versions import StoredSnapshot, StoredTable, changes
 from audiomem_sql.writing.appending import as_batches, check_rows, number_rows
 from audiomem_sql.writing.commit import Commit, StoredCommit, now
 from audiomem_sql.writing.commit_limits import check_history, shortened
+from audiomem_sql.writing.commit_numbers import CommitNumbers
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.stored_commit import SegmentFiles, commit_file, footprint_of
 from audiomem_sql.writing.stored_rows import StoredRows
@@ -122,19 +124,31 @@ class StoredSession(Session):
         snapshot, transaction = self.snapshot, self.transaction
         assert transaction is not None
         check_history(snapshot, record.message)
-        rowids, high, keys = transaction.written()
+        numbers = CommitNumbers.of(transaction)
+        if numbers.are_new:
+            rows = [(number, row) for number, (_, row) in enumerate(record.inserted)]
+            record = replace(record, inserted=rows)
         packed: bytes | None = record.pack()
         assert packed is not None
         with SegmentFiles() as files:
             content = transaction.commit_content(record.message, record.sources)
             change = self._change(
-                footprint_of(rowids, keys),
-                high,
+                numbers.footprint,
+                numbers.high_rowid,
                 packed if len(packed) <= INLINE_BYTES else None,
-                lambda: self._segment(files, content),
+                lambda: self._segment(files, content, are_new=numbers.are_new),
+                numbers.new_rows,
             )
             version = self.make(change)
+            self._tell_rowid(transaction, change)
         return StoredCommit(version, self._take_back)
+
+    def _tell_rowid(self, transaction: Transaction, change: Change) -> None:
+        """Let the transaction know which rowids the manifest gave to its rows, if that numbered them."""
+        head = self.committer.head
+        first = None if head is None else head.manifest.first_rowid_of(change.commit)
+        if change.new_rows and first is not None:
+            transaction.last_rowid = first + change.new_rows - 1
 
     def write_segment(
         self, content: Commit, options: TableOptions | None = None, progress: Progress | None = None
@@ -143,16 +157,20 @@ class StoredSession(Session):
         from audiomem_sql.remote.commits import Footprint
 
         transaction = self.transaction
+        numbers = None
+        if content.schema is None and transaction is not None and transaction.changed:
+            numbers = CommitNumbers.of(transaction)
         with SegmentFiles() as files:
-            made = self._segment(files, content, options, progress)
+            are_new = numbers is not None and numbers.are_new
+            made = self._segment(files, content, options, progress, are_new=are_new)
             if content.schema is not None:
-                footprint, high = Footprint(schema=True), 0
-            elif transaction is not None and transaction.changed:
-                rowids, high, keys = transaction.written()
-                footprint = footprint_of(rowids, keys)
-            else:
-                footprint, high = footprint_of(None, None), max(made.high_rowid, 0)
-            version = self.make(self._change(footprint, high, None, lambda: made))
+                numbers = CommitNumbers(Footprint(schema=True))
+            elif numbers is None:
+                numbers = CommitNumbers(footprint_of(None, None), max(made.high_rowid, 0))
+            change = self._change(numbers.footprint, numbers.high_rowid, None, lambda: made, numbers.new_rows)
+            version = self.make(change)
+            if transaction is not None:
+                self._tell_rowid(transaction, change)
         return StoredCommit(version, self._take_back)
 
     def append_rows(self, append: Append, progress: Progress | None) -> int | None:
@@ -314,7 +332,11 @@ class StoredSession(Session):
     ) -> int:
         """Make one segment of everything, and remove what nobody can read any more."""
         oldest = retain.oldest(self.snapshot, now())
-        self.upkeep.rewrite(options, oldest, level, progress)
+        if retain.near is None:
+            self.upkeep.rewrite(options, oldest, level, progress)
+        else:
+            near = retain.near.oldest(self.snapshot, now())
+            self.upkeep.rewrite(options, oldest, level, progress, near=near)
         self.opened.options = options
         return oldest
 

@@ -20,7 +20,7 @@ from audiomem_sql.versions import StoredSnapshot, StoredTable
 from audiomem_sql.writing.stored_commit import SegmentFiles
 
 if TYPE_CHECKING:
-    from audiomem_sql.remote.commits import Committer
+    from audiomem_sql.remote.commits import Committer, NewSegment
     from audiomem_sql.remote.commits.changes import Change
 
 #: The records of a manifest become a segment when they have so many bytes together, or are so many.
@@ -93,28 +93,67 @@ class StoredUpkeep(CommitUpkeep):
             self._replace(files, merged_segments(snapshot, session.opened.options, first, files.target))
 
     def rewrite(
-        self, options: TableOptions, oldest: int, level: int | None, progress: Progress | None
+        self,
+        options: TableOptions,
+        oldest: int,
+        level: int | None,
+        progress: Progress | None,
+        *,
+        near: int = 0,
     ) -> None:
-        """Make one segment of all, and remove what no reader within the retention can need."""
+        """Make one segment of all, and remove what no reader within the retention can need.
+
+        near: rows that no version from this on shows become a segment of their own.
+        """
         from audiomem_sql.remote.commits import collect
 
         session = self._stored
         with SegmentFiles() as files:
+            snapshot = session.snapshot
+            ended = self._ended(files, options, oldest, level, near)
             joined = whole_table(
-                session.snapshot, options, oldest, files.target, level=level, progress=progress
+                snapshot,
+                options,
+                oldest,
+                files.target,
+                level=level,
+                after=near if ended is not None else 0,
+                progress=progress,
             )
-            self._replace(files, joined)
+            self._replace(files, joined, ended, near)
         collect(session.committer)
         session.table.went_on()
         session.opened.reload()
 
-    def _replace(self, files: SegmentFiles, joined: Joined) -> None:
-        """Put one segment in the place of others. BusyError if another program did that first."""
-        from audiomem_sql.remote.commits import Fold
+    def _ended(
+        self, files: SegmentFiles, options: TableOptions, oldest: int, level: int | None, near: int
+    ) -> NewSegment | None:
+        """The rows of segments and records that no version from ``near`` on shows; None if there are none."""
+        snapshot = self._stored.snapshot
+        known = [entry.last_version for entry in snapshot.manifest.history]
+        if near <= max([oldest, *known]):
+            return None
+        before = snapshot.at(near)
+        assert isinstance(before, StoredSnapshot)
+        writer = whole_table(before, options, oldest, files.target, level=level, ended=True).writer
+        return files.made(writer) if writer.rows else None
+
+    def _replace(
+        self, files: SegmentFiles, joined: Joined, ended: NewSegment | None = None, near: int = 0
+    ) -> None:
+        """Put one segment in the place of others. BusyError if another program did that first.
+
+        ended: another segment beside it, with the rows that no version from ``near`` on shows.
+        """
+        from audiomem_sql.remote.commits import Divide, Fold
 
         session = self._stored
         made = files.made(joined.writer)
-        fold = Fold(session.committer.new_id(), joined.names, joined.commits, made, joined.oldest)
+        what = (session.committer.new_id(), joined.names, joined.commits, made, joined.oldest)
+        fold = Fold(*what)
+        if ended is not None:
+            time = next(each.time for each in session.snapshot.versions if each.number == near)
+            fold = Divide(*what, ended=ended, until=near, time=time)
         try:
             session.make(fold)
         except BusyError:

@@ -312,16 +312,14 @@ class Table(TableReader, Copying):
         return self._upkeep.checkpoint(timeout)
 
     def merge(self) -> None:
-        """Make one delta of all deltas and the log.
-
-        It is cheap beside a vacuum, because the base stays as it is.
-        """
+        """Make one delta of all deltas and the log; cheap beside a vacuum, as the base stays as it is."""
         self._upkeep.merge()
 
     def vacuum(
         self,
         *,
         retain: Retention | str | None = None,
+        history: str | None = None,
         level: int | None = None,
         protection: str | None = None,
         layout: str | None = None,
@@ -330,13 +328,14 @@ class Table(TableReader, Copying):
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept.
 
         retain: which versions to keep, by default all, also as text (``"30d"``); tagged ones are kept in any
-        case. level: zstd, 1 to 22, by default that of the profile. protection: the level that the table has
-        from now on, by default the one that it had. layout: whom the order of the bytes serves from now on,
-        ``local``, or ``remote``: who gets ranges of the file out of an object store. progress: called with
-        rows done and rows in all. Readers go on with the files that they have open.
+        case. history: in a store, like retain: rows that no version after that shows go into an object that
+        older versions alone are read from. level: zstd, 1 to 22, by default that of the profile. protection:
+        the level that the table has from now on, by default the one that it had. layout: whom the order of
+        the bytes serves from now on, ``local``, or ``remote``: who gets ranges of it out of an object store.
+        progress: called with rows done and rows in all. Readers go on with the files that they have open.
         """
         with InFile(self.path):
-            kept = Retention.parse(retain) if isinstance(retain, str) else retain or Retention()
+            kept = Retention.of(retain, history)
         oldest = self._upkeep.vacuum(kept, level, protection, layout, progress)
         remove_abandoned(self.files)
         return oldest

@@ -43,6 +43,15 @@ def _path(upkeep: Upkeep, *given: object, **named: object) -> str:
     return upkeep._opened.path
 
 
+def _has_history(opened: OpenTable) -> bool:
+    """Whether its rows can be in segments that only old versions are read from."""
+    if not opened.files.is_remote:
+        return False
+    from audiomem_sql.versions import StoredSnapshot
+
+    return isinstance(opened.snapshot, StoredSnapshot)
+
+
 class Upkeep:
     """The upkeep of a session's table.
 
@@ -79,6 +88,11 @@ class Upkeep:
         """Make one file of base, deltas and log, compressed harder; the oldest version that is kept."""
         options = self._opened.options
         with InFile(self._opened.path):
+            if retain.near is not None and not _has_history(self._opened):
+                raise UnsupportedError(
+                    "only a table in a store that is not sharded keeps old versions apart from the newest",
+                    remedy="Leave history out, or copy old versions with audiomem backup.",
+                )
             if layout is not None:
                 options = options.changed({"layout": layout})
             if protection is not None:

@@ -59,10 +59,13 @@ class Retention:
     """Which versions a vacuum keeps: the newest ``count``, and those younger than ``seconds``.
 
     All are kept if both are None. Tagged versions are kept in any case, with all after the oldest of them.
+    near: of a table in a store, the versions among these that are read from the segments of the newest one.
+    Rows that none of them shows go into a segment that older versions alone are read from. By default all.
     """
 
     count: int | None = None
     seconds: float | None = None
+    near: Retention | None = None
 
     @classmethod
     def parse(cls, text: str) -> Retention:
@@ -76,6 +79,12 @@ class Retention:
         raise OptionError(
             f"{text!r} says nothing about versions", remedy="Write all, a number, or an age such as 30d."
         )
+
+    @classmethod
+    def of(cls, retain: Retention | str | None, history: str | None = None) -> Retention:
+        """The same, also of no text, or of none yet. history: ``near``, as text."""
+        kept = cls.parse(retain) if isinstance(retain, str) else retain or cls()
+        return kept if history is None else replace(kept, near=cls.parse(history))
 
     def oldest(self, snapshot: Snapshot, now: int) -> int:
         """The oldest version to keep; ``now`` in µs since 1970."""

@@ -15,7 +15,8 @@ from audiomem_sql.errors import DamagedFileError, InFile, NotAudioMemoryError, S
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.upkeep.heal import Healed, copy_problems, heal_copies
-from audiomem_sql.versions import StoredTable, as_numbered, open_copies, stored_tables
+from audiomem_sql.versions import Copy, StoredTable, as_numbered, open_copies, stored_tables
+from audiomem_sql.warn_once import warn_once
 
 if TYPE_CHECKING:
     from audiomem_sql.bytes import ByteSource
@@ -58,9 +59,9 @@ def heal_stored(places: Sequence[str], progress: Progress | None = None) -> list
     StorageError if another place has another table, or a later state. progress: objects done and in all.
     """
     newest, found = _open(places)
-    names = names_of(newest)
+    names, old = names_of(newest), old_names(newest)
     for number, name in enumerate(names):
-        _heal_object(found, name)
+        _heal_object(found, name, may_be_archived=name in old)
         if progress is not None:
             progress(number + 1, len(names))
     first = found[0].manifest
@@ -84,8 +85,9 @@ def stored_problems(
         elif place.parsed.seq < newest.seq:
             had = place.parsed.version
             faults.append(f"{place.name}: has version {had}, and {newest.version} is the newest")
+        old = old_names(newest)
         for name in names_of(newest):
-            faults += _object_problems(place.table, name)
+            faults += _object_problems(place.table, name, may_be_archived=name in old)
         yield place.name, faults
         if progress is not None:
             progress(number + 1, len(found))
@@ -144,16 +146,39 @@ def names_of(manifest: Manifest) -> list[str]:
     own = [] if manifest.shards else [BASE]
     pages = [page.name for page in manifest.pages]
     segments = [entry.name for each in (manifest, *manifest.shards) for entry in each.segments]
+    segments += [entry.name for entry in manifest.history]
     return [*own, *pages, *(name for name in segments if name != BASE)]
 
 
-def _heal_object(places: Sequence[_Place], name: str) -> None:
+def old_names(manifest: Manifest) -> frozenset[str]:
+    """Those that only old versions are read from, and that may therefore be archived."""
+    return frozenset(entry.name for entry in manifest.history)
+
+
+def is_archived(copy: Copy) -> bool:
+    """Whether an object must be restored before it can be read; then it is closed, and a warning says so."""
+    from audiomem_sql.remote import ArchivedError
+
+    if not isinstance(copy.fault, ArchivedError):
+        return False
+    name = shown(copy.address)
+    warn_once(("archived", name), f"{name} is archived, and was not looked at")
+    copy.close()
+    return True
+
+
+def _heal_object(places: Sequence[_Place], name: str, *, may_be_archived: bool) -> None:
     urls = [place.table.url_of(name) for place in places]
     try:
         if is_page(name):
             healed = _heal_page(places, name)
         else:
-            healed = heal_copies(open_copies(urls, as_numbered), fill=_fill)
+            copies = open_copies(urls, as_numbered)
+            if may_be_archived:
+                both = [each for each in zip(places, copies, strict=True) if not is_archived(each[1])]
+                places, copies = [place for place, _ in both], [copy for _, copy in both]
+                urls = [copy.address for copy in copies]
+            healed = heal_copies(copies, fill=_fill) if copies else []
     except (DamagedFileError, NotAudioMemoryError, StorageError) as error:
         healed = [Healed(shown(url), changed=False, different=0, fault=error.what) for url in urls]
     for place, each in zip(places, healed, strict=True):
@@ -245,12 +270,14 @@ def _manifest_name(place: _Place) -> str:
     return f"{place.table.store.name}/{place.table.reader.paths.manifest}"
 
 
-def _object_problems(table: StoredTable, name: str) -> list[str]:
+def _object_problems(table: StoredTable, name: str, *, may_be_archived: bool) -> list[str]:
     url = table.url_of(name)
     if is_page(name):
         fault = page_problem(table, name)
         return [f"{shown(url)}: {fault}"] if fault else []
     (copy,) = open_copies([url], as_numbered)
+    if may_be_archived and is_archived(copy):
+        return []
     with closing(copy):
         return [str(problem) for problem in copy_problems(copy)]
 

@@ -14,7 +14,7 @@ from audiomem_sql.machine.urls import shown
 from audiomem_sql.shards import is_sharded
 from audiomem_sql.storage.segment import NumberedElsewhereError, open_table_file
 from audiomem_sql.upkeep.heal import copy_problems, parts_of, replace_copy
-from audiomem_sql.upkeep.heal_stored import is_page, names_of, page_problem
+from audiomem_sql.upkeep.heal_stored import is_archived, is_page, names_of, old_names, page_problem
 from audiomem_sql.upkeep.repair import Repair, repaired
 from audiomem_sql.versions import Copy, StoredTable, as_numbered, open_copies
 
@@ -40,14 +40,15 @@ def repair_stored(url: str, progress: Progress | None = None) -> list[Repair]:
             return [_repaired_copy(copy)]
     table = StoredTable(url.rstrip("/"), _source)
     manifest = table.reader.load().manifest
-    names = names_of(manifest)
+    names, old = names_of(manifest), old_names(manifest)
     repairs: list[Repair] = []
     failed: list[AudioMemError] = []
     for number, name in enumerate(names):
         try:
             if not is_page(name):
                 (copy,) = open_copies([table.url_of(name)], as_numbered)
-                repairs.append(_repaired_copy(copy))
+                if name not in old or not is_archived(copy):
+                    repairs.append(_repaired_copy(copy))
             elif fault := page_problem(table, name):
                 raise DamagedFileError(
                     fault,

@@ -27,6 +27,7 @@ from audiomem_sql.upkeep.salvaged_deltas import check_of_use
 from audiomem_sql.versions import (
     RemoteTableFiles,
     Snapshot,
+    StoredHistory,
     StoredSnapshot,
     StoredTable,
     record_of,
@@ -50,11 +51,12 @@ class SalvagedStoredSnapshot(SalvagedSnapshot, StoredSnapshot):
         records: Sequence[LogRecord],
         manifest: Manifest,
         missing: Sequence[range],
+        history: StoredHistory | None = None,
     ) -> SalvagedStoredSnapshot:
         """The newest version that is there."""
         there = [segment.catalog.last_version for segment in segments]
         newest = max([*there, *(record.version for record in records)])
-        snapshot = cls(segments, records, replace(manifest, version=newest))
+        snapshot = cls(segments, records, replace(manifest, version=newest), history=history)
         snapshot.missing = tuple(missing)
         return snapshot
 
@@ -64,7 +66,7 @@ class SalvagedStoredSnapshot(SalvagedSnapshot, StoredSnapshot):
         return self.missing
 
     def _other(self, version: int, schema: Schema | None) -> Snapshot:
-        other = type(self)(self.segments, self.records, self.manifest, version, schema)
+        other = type(self)(self.segments, self.records, self.manifest, version, schema, self.old)
         other.missing = self.missing
         return other
 
@@ -110,7 +112,8 @@ def load_salvaged_stored(files: RemoteTableFiles, cache: BlockCache) -> Snapshot
                 missing.append(range(entry.version, entry.version + 1))
                 unreadable.append(f"version {entry.version}, in the manifest: {error.what}")
         gaps = sorted(missing, key=lambda each: each.start)
-        snapshot = SalvagedStoredSnapshot.of(segments, records, manifest, gaps)
+        history = table.history_of(manifest, cache)
+        snapshot = SalvagedStoredSnapshot.of(segments, records, manifest, gaps, history)
     except BaseException:
         for segment in segments:
             segment.close()

@@ -51,8 +51,9 @@ def move_old(
     place: ``s3://bucket/folder/``, with a slash at its end: the table files below it, as backups are, that
     were written before; but for the newest one, and what belongs to a table with a manifest. Or the URL of a
     table with a manifest: the segments that a vacuum or a merge has replaced, and that only readers of
-    versions before may still read; and, to a class whose objects can be read at once, segments of the newest
-    version whose last commit is older. Objects that are archived already stay.
+    versions before may still read; those that a vacuum with ``history`` made of rows that had ended, which
+    older versions alone are read from; and, to a class whose objects can be read at once, segments of the
+    newest version whose last commit is older. Objects that are archived already stay.
 
     dry_run: say it, and move nothing. UnsupportedError for a table that is one object, or a local file;
     OptionError for a class that there is not; StorageError for what the store refuses. What is refused of one
@@ -118,7 +119,7 @@ def _old(bucket: Bucket, place: str, limit: datetime, *, is_archive: bool) -> It
     from audiomem_sql.remote.commits.paths import TablePaths
 
     manifest, paths = _manifest(bucket, place), TablePaths(bucket.key)
-    names = replaced_before(manifest, limit)
+    names = replaced_before(manifest, limit) + history_before(manifest, limit)
     if not is_archive:
         names += [entry.name for entry in segments_before(manifest, limit)]
     old = {paths.object(name) for name in names}
@@ -183,6 +184,12 @@ def segments_before(manifest: Manifest, limit: datetime) -> list[SegmentEntry]:
     microseconds = limit.timestamp() * 1e6
     tables = (manifest, *manifest.shards)
     return [entry for table in tables for entry in table.segments if entry.time < microseconds]
+
+
+def history_before(manifest: Manifest, limit: datetime) -> list[str]:
+    """The names of segments that only versions older than ``limit`` are read from."""
+    microseconds = limit.timestamp() * 1e6
+    return [entry.name for entry in manifest.history if entry.time < microseconds]
 
 
 def replaced_before(manifest: Manifest, limit: datetime) -> list[str]:

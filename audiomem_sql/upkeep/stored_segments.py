@@ -98,16 +98,20 @@ def whole_table(
     *,
     level: int | None = None,
     numbered: bool = True,
+    ended: bool = False,
+    after: int = 0,
     progress: Progress | None = None,
 ) -> Joined:
     """One segment of all versions from ``oldest`` to that of ``snapshot``.
 
-    level: of zstd; None for that of a vacuum. numbered: for a manifest; False for a file by itself.
+    level: of zstd; None for that of a vacuum. numbered: for a manifest; False for a file by itself, which has
+    what only old versions are read from, too. ended, after: which rows, see ``kept_rows``.
     """
     last = snapshot.version
     stronger = replace(options.write_options(), level=level or limits_of(options.profile).vacuum_level)
     records = [record for record in snapshot.records if record.version <= last]
-    segments = [each for each in snapshot.segments if each.catalog.first_version <= last]
+    there = snapshot.segments if numbered else snapshot.segments_since(oldest)
+    segments = [each for each in there if each.catalog.first_version <= last]
     history = snapshot.history(oldest)
     if last < snapshot.newest:
         schemas = tuple((start, schema) for start, schema in history.schemas if start <= last)
@@ -125,6 +129,8 @@ def whole_table(
                 oldest,
                 last,
                 progress,
+                ended=ended,
+                after=after,
             ),
             sources=sources_until(parts, (), last),
             tags={} if numbered else {n: v for n, v in snapshot.tags.items() if oldest <= v <= last},
@@ -145,7 +151,8 @@ def whole_file(
 ) -> SegmentWriter:
     """One segment of all versions up to that of ``snapshot``, for the manifest of ``table``."""
     last = snapshot.version
-    segments = [each for each in snapshot.segments if each.catalog.first_version <= last]
+    there = snapshot.segments_since(snapshot.versions[0].number)
+    segments = [each for each in there if each.catalog.first_version <= last]
     records = (
         list(snapshot.records)
         if isinstance(snapshot, StoredSnapshot)
@@ -175,14 +182,20 @@ def whole_file(
 
 
 def _kept(
-    segments: Sequence[ReadableSegment], oldest: int, last: int, progress: Progress | None
+    segments: Sequence[ReadableSegment],
+    oldest: int,
+    last: int,
+    progress: Progress | None,
+    *,
+    ended: bool = False,
+    after: int = 0,
 ) -> Iterator[VersionedBatch]:
-    """The rows that one of the versions from ``oldest`` to ``last`` shows."""
+    """The rows that one of the versions from ``oldest`` to ``last`` shows. Others: see ``kept_rows``."""
     done, total = 0, sum(segment.rows for segment in segments)
     for batch in merged_rows(segments):
         done += len(batch.batch)
         until = shown_until(batch, last)
-        kept = None if until is None else kept_rows(until, oldest)
+        kept = None if until is None else kept_rows(until, oldest, ended=ended, after=after)
         if kept is not None:
             yield kept
         if progress is not None:

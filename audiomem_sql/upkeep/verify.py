@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -31,6 +31,7 @@ from audiomem_sql.upkeep.log_faults import log_faults
 from audiomem_sql.upkeep.repair import Loss, losses
 from audiomem_sql.upkeep.sharded_faults import sharded_faults
 from audiomem_sql.versions import SegmentView, Snapshot, TableFiles, segment_sources
+from audiomem_sql.warn_once import warn_once
 from audiomem_sql.writing.unique_keys import combined_hashes
 
 #: Rowids that are compared at once.
@@ -83,8 +84,9 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
     if isinstance(table.snapshot, ShardedSnapshot):
         yield from _sharded(table.snapshot, progress)
         return
-    segments = table.snapshot.segments
-    total = _pages_of(table.snapshot)
+    old = table.snapshot.tried_old()
+    segments = [*(each for each in old if not isinstance(each, AudioMemError)), *table.snapshot.segments]
+    total = sum(segment.file.page_count for segment in segments)
     done, whole = 0, True
 
     def report(pages: float) -> None:
@@ -93,6 +95,7 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
 
     for page, fault, repair in file_faults(table.snapshot.table_file):
         yield Problem(table.files.base, page, (), fault, repair)
+    yield from _unopened(old, table.files.base)
     for segment in segments:
         intact = True
         for problem in _pages(segment, report):
@@ -112,6 +115,20 @@ def problems(table: Verifiable, progress: Progress | None = None) -> Iterator[Pr
         yield Problem(path, None, (), fault, repair)
     for fault, repair in log_faults(table.snapshot, table.files, whole=whole):
         yield Problem(table.files.log, None, (), fault, repair)
+
+
+def _unopened(tried: Iterable[ReadableSegment | AudioMemError], base: str) -> Iterator[Problem]:
+    """What keeps segments of old versions from being read; of an archived one a warning says so."""
+    for error in tried:
+        if not isinstance(error, AudioMemError):
+            continue
+        from audiomem_sql.remote import ArchivedError
+
+        name = error.file or base
+        if isinstance(error, ArchivedError):
+            warn_once(("archived", name), f"{name} is archived, and was not looked at")
+        else:
+            yield Problem(name, None, (), error.what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Other rooms import from here only.
 - ``TableFiles`` are the paths of a table; its ``load`` gives the newest ``Snapshot``, which has a
   ``SegmentView`` for each segment. ``check_table`` refuses a segment of another table.
 - ``StoredSnapshot`` is that of a table in a store with a manifest, ``StoredTable`` has its objects,
+  ``StoredHistory`` those that only old versions are read from,
   ``record_of`` gives a commit that stands in the manifest;
   ``make_table`` makes the first ones, ``check_keeps_conditions`` refuses a store where that cannot be done.
 - ``head_of`` gives the ``HeadRecord`` of a state whose newest segment is known, ``read_head`` that of the
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
         copy_places,
         stored_tables,
     )
+    from audiomem_sql.versions.stored_history import StoredHistory
     from audiomem_sql.versions.stored_making import AlreadyThereError, check_keeps_conditions, make_table
     from audiomem_sql.versions.stored_snapshot import StoredSnapshot
     from audiomem_sql.versions.stored_table import StoredTable, record_of
@@ -87,6 +89,7 @@ _RARE = {
     "Copy": "copies",
     "RemoteTableFiles": "remote_files",
     "ReplicatedTableFiles": "replicated_files",
+    "StoredHistory": "stored_history",
     "StoredSnapshot": "stored_snapshot",
     "StoredTable": "stored_table",
     "Tiers": "remote_files",
@@ -115,6 +118,7 @@ __all__ = [
     "ReplicatedTableFiles",
     "SegmentView",
     "Snapshot",
+    "StoredHistory",
     "StoredSnapshot",
     "StoredTable",
     "TableFiles",

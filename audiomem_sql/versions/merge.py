@@ -144,13 +144,18 @@ def _combined(parts: Sequence[VersionedBatch], tombstones: Tombstones) -> Versio
     return VersionedBatch(Batch(rowids, tuple(arrays)), created, ended)
 
 
-def kept_rows(rows: VersionedBatch, oldest: int) -> VersionedBatch | None:
+def kept_rows(
+    rows: VersionedBatch, oldest: int, *, ended: bool = False, after: int = 0
+) -> VersionedBatch | None:
     """The rows that some version from ``oldest`` on shows.
 
-    What was made before counts as made by ``oldest``.
+    What was made before counts as made by ``oldest``. ended: those alone that ended. after: but for those
+    that ended up to this version.
     """
     created = np.maximum(rows.created, oldest)
-    keep = rows.ended > oldest
+    keep = rows.ended > max(oldest, after)
+    if ended:
+        keep &= rows.ended != NEVER
     if keep.all():
         return VersionedBatch(rows.batch, created, rows.ended)
     chosen = np.flatnonzero(keep)

@@ -38,7 +38,7 @@ def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Chang
     """What the segments and the log say of the commits ``first`` to ``last``."""
     added: dict[tuple[int, int], tuple[Any, ...]] = {}
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
-    segments = snapshot.segments
+    segments = snapshot.segments_since(first)
     logged = _logged_tombstones(snapshot)
     for number, segment in enumerate(segments):
         if not segment.rows or segment.catalog.first_version > last:

@@ -21,7 +21,7 @@ from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import AudioMemError, QueryError
 from audiomem_sql.indexes.keys.index import FEW_ROWS, KeyIndex, indexed_rowids
 from audiomem_sql.machine.memory import check_room
 from audiomem_sql.storage.log import LogContent
@@ -377,6 +377,14 @@ class Snapshot:
     def readable(self) -> Snapshot:
         """What of it can be opened: all."""
         return self
+
+    def segments_since(self, version: int) -> Sequence[ReadableSegment]:
+        """All segments, but for those whose rows ended before ``version``, as far as that is known."""
+        return self.segments
+
+    def tried_old(self) -> Sequence[ReadableSegment | AudioMemError]:
+        """The segments that only older versions are read from, or why one cannot be opened."""
+        return ()
 
     def own_changes(self, first: int, last: int) -> list[Change] | None:
         """What ``versions.changes`` gives, where the files do not have the numbers of the versions."""

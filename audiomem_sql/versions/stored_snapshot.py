@@ -16,11 +16,12 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import ReadableSegment, Version
 from audiomem_sql.versions.segment_view import SegmentView
 from audiomem_sql.versions.snapshot import Snapshot
+from audiomem_sql.versions.stored_history import StoredHistory
 
 if TYPE_CHECKING:
     from audiomem_sql.remote.commits import Manifest
@@ -30,6 +31,7 @@ class StoredSnapshot(Snapshot):
     """The rows of one version of ``manifest``.
 
     segments: those that it names, in the order of their versions. records: the commits that stand in it.
+    history: what versions before its own are read from, beside them.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class StoredSnapshot(Snapshot):
         manifest: Manifest,
         version: int | None = None,
         schema: Schema | None = None,
+        history: StoredHistory | None = None,
     ) -> None:
+        self.old = history
         self.segments = tuple(segments)
         self.log = self.found_log = None
         self.table_file = None
@@ -75,7 +79,7 @@ class StoredSnapshot(Snapshot):
         return rows, gone
 
     def _other(self, version: int, schema: Schema | None) -> Snapshot:
-        return StoredSnapshot(self.segments, self.records, self.manifest, version, schema)
+        return StoredSnapshot(self.segments, self.records, self.manifest, version, schema, self.old)
 
     def _views(self) -> tuple[SegmentView, ...]:
         views: list[SegmentView] = []
@@ -90,6 +94,9 @@ class StoredSnapshot(Snapshot):
             taken = self._taken(segment)
             if len(taken):
                 later = np.union1d(later, taken)
+        for segment in () if self.old is None else reversed(self.old.shown_at(self.version)):
+            hidden = self._hidden_rows(segment, np.empty(0, np.int64))
+            views.append(SegmentView(segment.with_schema(self.schema), hidden))
         return tuple(reversed(views))
 
     def _taken(self, segment: ReadableSegment) -> I64Array:
@@ -125,6 +132,31 @@ class StoredSnapshot(Snapshot):
     def high_rowid(self) -> int:
         """The greatest rowid that was ever given out."""
         return max(super().high_rowid, self.manifest.next_rowid - 1)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether going through the segments in order, then the log, goes through the rowids in order."""
+        return len(self.views) <= len(self.segments) and super().ordered
+
+    def segments_since(self, version: int) -> Sequence[ReadableSegment]:
+        """All segments, but for those whose rows ended before ``version``."""
+        return self.segments if self.old is None else (*self.old.ended_from(version), *self.segments)
+
+    def tried_old(self) -> Sequence[ReadableSegment | AudioMemError]:
+        """The segments that only older versions are read from, or why one cannot be opened."""
+        return () if self.old is None else self.old.tried()
+
+    def mark_damage(self, on_damage: str) -> None:
+        """Tell the segments what a read does about damage: ``fail``, ``skip`` or ``null``."""
+        super().mark_damage(on_damage)
+        if self.old is not None:
+            self.old.mark_damage(on_damage)
+
+    def close(self) -> None:
+        """Close the files. Scans that are still running fail."""
+        super().close()
+        if self.old is not None:
+            self.old.close()
 
     @property
     def kept(self) -> int:

@@ -37,6 +37,7 @@ from audiomem_sql.storage.segment import (
     renumbered,
 )
 from audiomem_sql.versions.chain import check_neighbours
+from audiomem_sql.versions.stored_history import StoredHistory
 from audiomem_sql.versions.stored_making import check_keeps_conditions
 from audiomem_sql.versions.stored_snapshot import StoredSnapshot
 
@@ -123,6 +124,7 @@ class StoredTable:
         """Bytes of all segments and records that the newest manifest names."""
         manifest = self.newest().manifest
         segments = [entry for each in (manifest, *manifest.shards) for entry in each.segments]
+        segments += manifest.history
         return sum(entry.size for entry in segments) + manifest.inline_bytes
 
     def take(self, head: Head) -> None:
@@ -162,11 +164,32 @@ class StoredTable:
             _check(segments, manifest)
             schema = segments[-1].catalog.schemas[-1][1]
             records = [record_of(entry, schema) for entry in manifest.inline]
-            return StoredSnapshot(segments, records, manifest)
+            before_them = None if known is None else known.old
+            history = self.history_of(manifest, cache, before_them)
+            return StoredSnapshot(segments, records, manifest, history=history)
         except BaseException:
             for segment in opened:
                 segment.close()
             raise
+
+    def history_of(
+        self, manifest: Manifest, cache: BlockCache, known: StoredHistory | None = None
+    ) -> StoredHistory | None:
+        """What only old versions are read from, not opened yet; None if there is nothing."""
+
+        def open_all(entries: Sequence[SegmentEntry]) -> list[Segment]:
+            from audiomem_sql.remote import ArchivedError, archived
+
+            with InFile(shown(self.url)):
+                try:
+                    opened = self._open_all(entries, manifest, cache)
+                except ArchivedError as error:  # what to ask for is the table: it may be one of several
+                    raise archived(shown(self.url), error.file) from None
+                for segment, entry in zip(opened, entries, strict=True):
+                    _check_one(segment, entry)
+                return opened
+
+        return StoredHistory(manifest.history, open_all, known) if manifest.history else None
 
     def _open_all(
         self, entries: Sequence[SegmentEntry], manifest: Manifest, cache: BlockCache
@@ -282,5 +305,9 @@ def _check(segments: Sequence[ReadableSegment], manifest: Manifest) -> None:
     for before, after in pairwise(segments):
         check_neighbours(before, after, segments[0].path)
     for segment, entry in zip(segments, manifest.segments, strict=True):
-        if segment.rows != entry.rows or segment.catalog.segment_id != entry.segment_id[:8]:
-            raise DamagedFileError("is another segment than the manifest says", file=segment.path)
+        _check_one(segment, entry)
+
+
+def _check_one(segment: ReadableSegment, entry: SegmentEntry) -> None:
+    if segment.rows != entry.rows or segment.catalog.segment_id != entry.segment_id[:8]:
+        raise DamagedFileError("is another segment than the manifest says", file=segment.path)

@@ -6,7 +6,7 @@ It reads its own writes, enforces the keys, and keeps a journal, so that any sav
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,8 @@ class Transaction:
         self._inserted: dict[int, Row] = {}
         self._deleted: set[int] = set()
         self.keys = UniqueKeys(snapshot, self._deleted)
-        self._journal: list[
-            tuple[str, int, Row | None, int]
-        ] = []  # what, rowid, the row taken, the greatest rowid then
+        #: What, rowid, the row taken, the greatest rowid then.
+        self._journal: list[tuple[str, int, Row | None, int]] = []
         self._marks: dict[int, int] = {}
         self._high = snapshot.high_rowid
         self._views: Sequence[SegmentView] | None = None
@@ -57,6 +56,9 @@ class Transaction:
         self._stale = False
         #: Rowids whose rows the statement that updates now has deleted, as they were in the way of others.
         self.replaced: set[int] = set()
+        #: Rowids that it chose, and that nobody can have been told yet.
+        self.untold: set[int] = set()
+        self.last_rowid: int | None = None  # of the new rows, where the manifest numbered them
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -132,11 +134,8 @@ class Transaction:
 
     def own_rowids_by_key(self, column: int, collation: str, keys: Sequence[Any]) -> Sequence[int]:
         """Of these, at least those whose column ``place`` has one of ``keys``, see Bound.lookup."""
-        logged = [
-            rowid
-            for rowid in self.snapshot.own_rowids_by_key(column, collation, keys)
-            if rowid not in self._deleted
-        ]
+        own = self.snapshot.own_rowids_by_key(column, collation, keys)
+        logged = [rowid for rowid in own if rowid not in self._deleted]
         if len(self._inserted) <= FEW_ROWS:
             return [*logged, *self._inserted]
         unique = self.keys.own((column,))
@@ -297,9 +296,8 @@ class Transaction:
     ) -> ConstraintError:
         key_columns, _ = conflicts[0]
         alias = self.schema.rowid_column
-        names = self.keys.names(key_columns) or (
-            "rowid" if alias is None else self.schema.columns[alias].name
-        )
+        own = "rowid" if alias is None else self.schema.columns[alias].name
+        names = self.keys.names(key_columns) or own
         return ConstraintError(
             f"UNIQUE constraint failed: {names}",
             file=self.path,
@@ -379,6 +377,10 @@ class Transaction:
         keys = {(columns, key) for columns in self.keys.all for key in self.keys.own(columns) or ()}
         return self._deleted | self._inserted.keys(), max(self._inserted, default=0), keys
 
+    def added_and_deleted(self) -> tuple[Set[int], Set[int]]:
+        """The rowids of new rows, and those of rows of the snapshot that it deletes."""
+        return self._inserted.keys(), self._deleted
+
     def commit_content(self, message: str | None = None, sources: bytes | None = None) -> Commit:
         """What is to be written."""
         deleted = np.array(sorted(self._deleted), np.int64)
@@ -386,15 +388,12 @@ class Transaction:
 
 
 def _check_size(row: Sequence[StoredValue]) -> None:
-    size = sum(len(value) for value in row if isinstance(value, (str, bytes)))
+    texts = [value for value in row if isinstance(value, (str, bytes))]
+    size = sum(map(len, texts))
     if size > MAX_ROW_BYTES // 4:  # text may take up to four bytes a character
-        size = sum(
-            len(value.encode() if isinstance(value, str) else value)
-            for value in row
-            if isinstance(value, (str, bytes))
+        size = sum(len(value.encode() if isinstance(value, str) else value) for value in texts)
+    if size > MAX_ROW_BYTES:
+        raise LimitError(
+            f"a row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,}",
+            remedy="Divide it into several rows.",
         )
-        if size > MAX_ROW_BYTES:
-            raise LimitError(
-                f"a row of {size:,} bytes is over the limit of {MAX_ROW_BYTES:,}",
-                remedy="Divide it into several rows.",
-            )

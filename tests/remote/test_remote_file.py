@@ -227,6 +227,26 @@ def test_requests_of_a_step(proxy: FaultyProxy, url: str) -> None:
     assert len(proxy.gets()) == 2
 
 
+@pytest.mark.parametrize(
+    ("parallel", "asked"),
+    [
+        (5, ["200000-200009", "220000-220009", "260000-260009", "500000-500009", "900000-900009"]),
+        (4, ["200000-220009", "260000-260009", "500000-500009", "900000-900009"]),
+        (3, ["200000-260009", "500000-500009", "900000-900009"]),
+        (2, ["200000-200009", "220000-220009", "260000-260009", "500000-500009", "900000-900009"]),
+    ],
+)
+def test_a_step_is_one_trip_if_little_more_is_read(
+    proxy: FaultyProxy, url: str, parallel: int, asked: list[str]
+) -> None:
+    """Of more ranges than are asked for at once the nearest are joined, but not over 256 KiB in all."""
+    file = RemoteFile(url, RemoteOptions(parallel=parallel))
+    proxy.log = []
+    ranges = [(start, 10) for start in (900_000, 200_000, 260_000, 220_000, 500_000)]
+    assert file.read(ranges) == [DATA[start : start + 10] for start, _ in ranges]
+    assert sorted(proxy.gets()) == [f"bytes={each}" for each in asked]
+
+
 def test_large_reads_are_several_requests(proxy: FaultyProxy, store: S3Store) -> None:
     url = put(store, "large.bin", DATA * 9)
     file = RemoteFile(url, RemoteOptions(kept=1 << 20))

@@ -158,7 +158,7 @@ def test_what_cannot_be_moved(s3: Any, table: bytes, tmp_path: Path, monkeypatch
 
 def test_one_that_was_replaced_meanwhile(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     put(s3, "backups/a.flac")
-    put(s3, "backups/b.flac")
+    put(s3, "backups/b.flac", b"new")
     move = archive.Bucket.move
 
     def meanwhile(self: archive.Bucket, *arguments: Any) -> None:

@@ -32,6 +32,7 @@ from audiomem_sql.errors import (
 from audiomem_sql.remote import memory_store
 from audiomem_sql.remote.commits import ManifestReader, ObstoreStore
 from audiomem_sql.storage.segment import NumberedElsewhereError
+from audiomem_sql.table.transactions import Transactions
 from audiomem_sql.versions import changes
 from remote.conftest import BUCKET
 from remote.proxy import FaultyProxy
@@ -140,7 +141,11 @@ class Model:
         self.tags[f"tag {len(self.tags)}"] = version
 
     def forget(self, table: Any) -> None:
-        self.oldest = table.vacuum(retain=str(self.chance.randint(3, 8)))
+        history = self.chance.choice([None, "2", "5"])
+        self.oldest = table.vacuum(retain=str(self.chance.randint(3, 8)), history=history)
+
+    def vacuum(self, table: Any) -> None:
+        assert table.vacuum(history=self.chance.choice([None, "1", "3"])) == self.oldest
 
     def run(self, steps: int) -> None:
         work: list[tuple[int, Callable[[Any], Any]]] = [
@@ -150,7 +155,7 @@ class Model:
             (6, self.tag),
             (4, lambda table: table.checkpoint()),
             (4, lambda table: table.merge()),
-            (2, lambda table: table.vacuum()),
+            (2, self.vacuum),
             (1, self.forget),
         ]
         for _ in range(steps):
@@ -787,3 +792,116 @@ def test_a_segment_that_is_not_what_it_was(url: str, harm: str) -> None:
             door()
     obstore.put(store, name, whole)
     assert len(am.open(url)) == 300
+
+
+Raced = tuple[apsw.Connection, Callable[[str], None]]
+
+
+def raced(url: str, monkeypatch: pytest.MonkeyPatch, *, native: bool) -> Raced:
+    """A connection to the table ``t``, and what lets a row of another come right before its next commit."""
+    monkeypatch.setenv("AUDIOMEM_EXTENSION", "on" if native else "off")
+    connection, beside = apsw.Connection(":memory:"), am.open(url)
+    am.register(connection)
+    connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{url}')")
+    waiting: list[str] = []
+    prepare = Transactions.prepare
+
+    def late(self: Any, **given: Any) -> None:
+        if waiting:
+            beside.append([{"name": waiting.pop()}])
+        prepare(self, **given)
+
+    monkeypatch.setattr(Transactions, "prepare", late)
+    return connection, waiting.append
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_rowids_that_sqlite_chose(url: str, native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A statement by itself is numbered again, and says so; what was told before it ended is refused."""
+    am.Table.create(url, COLUMNS).close()
+    connection, meanwhile = raced(url, monkeypatch, native=native)
+
+    def named() -> dict[int, str]:
+        return dict(connection.execute("SELECT id, name FROM t"))
+
+    meanwhile("other 1")
+    connection.execute("INSERT INTO t(name) VALUES ('one')")
+    assert connection.last_insert_rowid() == 2
+    meanwhile("other 3")
+    connection.execute("INSERT OR REPLACE INTO t(name, n) VALUES ('two', 1), ('one', 2), ('three', 3)")
+    assert named() == {1: "other 1", 3: "other 3", 4: "two", 5: "one", 6: "three"}
+    assert connection.last_insert_rowid() == 6
+    meanwhile("other 7")
+    large = "x" * 70_000
+    connection.execute("INSERT INTO t(name, body) SELECT 'large ' || n, ? FROM t WHERE n > 1", (large,))
+    assert connection.last_insert_rowid() == 9
+    assert connection.execute("SELECT name FROM t WHERE id = 9 AND length(body) = 70000").fetchall()
+    connection.execute("INSERT INTO t(name) VALUES ('alone')")
+    assert (connection.last_insert_rowid(), named()[10]) == (10, "alone")
+    before = named()
+
+    def refused(sql: str, beside: str) -> None:
+        meanwhile(beside)
+        with pytest.raises(apsw.BusyError, match="a rowid of it was given"):
+            connection.execute(sql)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        before[max(before) + 1] = beside
+        assert named() == before
+
+    refused("BEGIN; INSERT INTO t(name) VALUES ('told'); COMMIT", "other a")
+    refused("SAVEPOINT s; INSERT INTO t(name) VALUES ('told'); RELEASE s", "other b")
+    refused("INSERT INTO t(name, n) VALUES ('told', 1), ('twice', Last_Insert_Rowid())", "other c")
+    connection.execute("CREATE TABLE plain(a)")
+    connection.execute(
+        "CREATE TEMP TRIGGER tells AFTER INSERT ON plain BEGIN INSERT INTO t(name) VALUES (new.a);"
+        " INSERT INTO t(name) VALUES ('told ' || last_insert_rowid()); END"
+    )
+    refused("INSERT INTO plain VALUES ('by a trigger')", "other d")
+    refused("INSERT INTO t(id, name) VALUES (NULL, 'chosen'), (20, 'given')", "other e")
+    assert connection.execute("SELECT count(*) FROM plain").fetchall() == [(0,)]
+    door = dbapi.connect(url)
+    door.autocommit = True
+    meanwhile("other f")
+    name = url.rpartition("/")[2].removesuffix(".flac")
+    assert door.execute(f"INSERT INTO {name}(name) VALUES ('door')").lastrowid == 17
+    door.close()
+
+
+def test_checks_of_the_rowid_keep_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row is not given a rowid that its CHECK was not asked about."""
+    am.Table.create(url, [*COLUMNS, "CHECK (id % 2 = 1)"]).close()
+    connection, meanwhile = raced(url, monkeypatch, native=True)
+    meanwhile("one")
+    with pytest.raises(apsw.BusyError):
+        connection.execute("INSERT INTO t(name) VALUES ('two')")
+    assert connection.execute("SELECT id FROM t").fetchall() == [(1,)]
+
+
+def test_writers_of_sql_side_by_side(url: str) -> None:
+    """Four connections insert as fast as they can: no error, and every rowid that was told is the row's."""
+    am.Table.create(url, COLUMNS).close()
+    told: dict[str, int] = {}
+    failed: list[BaseException] = []
+
+    def write(number: int) -> None:
+        connection = apsw.Connection(":memory:")
+        am.register(connection)
+        connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{url}')")
+        try:
+            for step in range(6):
+                name = f"{number} {step}"
+                connection.execute("INSERT INTO t(name) VALUES (?)", (name,))
+                told[name] = connection.last_insert_rowid()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    with am.open(url) as table:
+        assert {row["name"]: row["id"] for row in table.to_arrow().to_pylist()} == told
+    assert sorted(told.values()) == list(range(1, 25))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.errors import BusyError, LimitError, QueryError, StorageError
 from audiomem_sql.remote.commits import (
     Commit,
+    Divide,
     Fold,
     Footprint,
     Manifest,
@@ -210,8 +211,14 @@ class Merger(Person):
         low_rowid, high_rowid = min(low for low, _ in ranges), max(high for _, high in ranges)
         made = segment(data, self.world, low_rowid=low_rowid, high_rowid=high_rowid)
         names, commits = tuple(s.name for s in joined), tuple(e.commit for e in records)
+        change = Fold(committer.new_id(), names, commits, made, oldest)
+        start = max([low, oldest, *(entry.last_version for entry in head.history)])
+        if first == 0 and start < high and self.chance.random() < 0.3:  # a segment of old versions beside it
+            until = self.chance.randint(start + 1, high)
+            ended = segment(data, self.world, low_rowid=low_rowid, high_rowid=high_rowid)
+            change = Divide(*vars(change).values(), ended=ended, until=until, time=head.time)
         try:
-            committer.make(Fold(committer.new_id(), names, commits, made, oldest))
+            committer.make(change)
         except (UnknownOutcomeError, BusyError):
             return
         self.world.scheduler.note(f"joined versions {low} to {high}")

@@ -34,6 +34,10 @@ class ApswHost(WritingHost):
         """The rowid of the last INSERT."""
         return self.apsw.last_insert_rowid()
 
+    def set_last_insert_rowid(self, rowid: int, /) -> None:
+        """Let that be another one from now on."""
+        self.apsw.set_last_insert_rowid(rowid)
+
     def vtab_on_conflict(self) -> int:
         """The conflict mode of the statement that calls xUpdate."""
         return self.apsw.vtab_on_conflict()

@@ -49,6 +49,11 @@ static PyObject *host_rowid(PyObject *self, PyObject *arguments) {
   return py.PyLong_FromLongLong(sqlite3_last_insert_rowid(database(self)));
 }
 
+static PyObject *host_set_rowid(PyObject *self, PyObject *arguments) {
+  sqlite3_set_last_insert_rowid(database(self), py.PyLong_AsLongLong(py.PyTuple_GetItem(arguments, 0)));
+  return none();
+}
+
 static PyObject *host_conflict(PyObject *self, PyObject *arguments) {
   (void)arguments;
   return py.PyLong_FromLongLong(sqlite3_vtab_on_conflict(database(self)));
@@ -178,6 +183,7 @@ static struct PyMethodDef HOST[] = {
     {"execute", host_execute, METH_VARARGS, "Run statements."},
     {"db_filename", host_filename, METH_VARARGS, "The file of an attached database."},
     {"last_insert_rowid", host_rowid, METH_NOARGS, "The rowid of the last INSERT."},
+    {"set_last_insert_rowid", host_set_rowid, METH_VARARGS, "Let that be another one from now on."},
     {"vtab_on_conflict", host_conflict, METH_NOARGS, "The conflict mode of the statement that calls xUpdate."},
     {"autocommit", host_autocommit, METH_NOARGS, "Whether no transaction was begun by hand."},
     {"total_changes", host_changes, METH_NOARGS, "Rows changed by the statements that have ended."},

@@ -220,13 +220,17 @@ class Fold:
         pages = _pages_before(head, before)
         gone = [Retired(segment.name, segment.size, head.version) for segment in old]
         gone += [Retired(page.name, page.size, head.version) for page in head.pages[len(pages) :]]
+        oldest = max(head.oldest, self.oldest)
+        unused = [entry for entry in head.history if entry.last_version <= oldest]
+        gone += [Retired(entry.name, entry.size, head.version) for entry in unused]
         return replace(
             head,
             segments=(*kept[:before], entry, *kept[before:]),
             inline=tuple(entry for entry in head.inline if entry.commit not in self.commits),
             retired=(*head.retired, *gone),
             pages=pages,
-            oldest=max(head.oldest, self.oldest),
+            history=head.history[len(unused) :],
+            oldest=oldest,
         )
 
 

@@ -14,6 +14,7 @@ from itertools import accumulate
 
 from audiomem_sql.errors import AudioMemError, BusyError, InFile, StorageError
 from audiomem_sql.remote.commits.changes import Change, Lease, NewEpoch, NewSegment, Uploaded
+from audiomem_sql.remote.commits.dividing import Divide
 from audiomem_sql.remote.commits.manifest import RECENT, RETENTION, Done, Manifest, PageEntry
 from audiomem_sql.remote.commits.manifest_bytes import MANIFEST_BYTES, pack_manifest, pack_page
 from audiomem_sql.remote.commits.paths import epoch_of, new_name
@@ -267,13 +268,25 @@ class _Attempt:
         """``head`` with the change. Its segments go to ``epoch``, which is that of the old manifest."""
         if isinstance(change, SplitChange):
             return self._applied_to_shards(change, head, epoch, patience)
-        known = self._uploads.get(change.commit)
+        known = self._uploaded(change.commit, lambda: change.segment(head), epoch, patience)
+        if isinstance(change, Divide):
+            ended = self._uploaded((change.commit, "ended"), lambda: change.ended, epoch, patience)
+            assert known is not None
+            assert ended is not None
+            return change.divided(head, known, ended)
+        return change.apply(head, known)
+
+    def _uploaded(
+        self, part: Hashable, segment: Callable[[], NewSegment | None], epoch: int, patience: Patience
+    ) -> Uploaded | None:
+        """A segment in the store, in ``epoch``: put there before, or now. None for none."""
+        known = self._uploads.get(part)
         if known is None or epoch_of(known.name) != epoch:
-            made = change.segment(head) if known is None else known.made
+            made = segment() if known is None else known.made
             known = None if made is None else self._put(made, epoch, patience)
             if known is not None:
-                self._uploads[change.commit] = known
-        return change.apply(head, known)
+                self._uploads[part] = known
+        return known
 
     def _applied_to_shards(
         self, change: SplitChange, head: Manifest, epoch: int, patience: Patience

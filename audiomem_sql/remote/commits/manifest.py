@@ -148,8 +148,10 @@ class Manifest:
     """The state of a table.
 
     seq: one more with each replacement. epoch: one more with each collection. schema: how often the columns
-    changed. oldest: the oldest version that is kept. segments: all, also those in ``pages``, which hold the
-    first ones. writer: who alone may write, if anyone. retention: see ``Retired``, in versions.
+    changed. oldest: the oldest version that is kept. segments: all that the newest version is read from, also
+    those in ``pages``, which hold the first ones. history: segments whose rows all ended, the last ones with
+    ``last_version``; only versions before that are read from them. writer: who alone may write, if anyone.
+    retention: see ``Retired``, in versions.
 
     shards: of a sharded table, which has no segments and records of its own: those of each shard, with
     versions of its own. content: what else the manifest of a sharded table says, see ``shards/manifest.py``.
@@ -170,6 +172,7 @@ class Manifest:
     recent: tuple[Done, ...] = ()
     retired: tuple[Retired, ...] = ()
     pages: tuple[PageEntry, ...] = ()
+    history: tuple[SegmentEntry, ...] = ()
     writer: bytes | None = None
     shards: tuple[Manifest, ...] = ()
     content: bytes = b""
@@ -191,7 +194,7 @@ class Manifest:
         return frozenset(self._all_names())
 
     def _all_names(self) -> list[str]:
-        segments = [entry.name for entry in self.segments]
+        segments = [entry.name for entry in (*self.segments, *self.history)]
         names = segments + [entry.name for entry in self.retired] + [page.name for page in self.pages]
         return names + [name for shard in self.shards for name in shard._all_names()]
 
@@ -207,6 +210,15 @@ class Manifest:
             if entry.commit == commit:
                 return entry.version
         return None
+
+    def first_rowid_of(self, commit: bytes) -> int | None:
+        """The rowid of the first row that it numbered for ``commit``, as far as it remembers."""
+        for done in self.recent:
+            if done.commit == commit:
+                return done.first_rowid
+        firsts = [entry.first_rowid for entry in self.inline if entry.commit == commit]
+        firsts += [entry.low_rowid for entry in self.segments if entry.commit == commit]
+        return firsts[0] if firsts else None
 
     def remembers(self, seq: int, version: int) -> bool:
         """Whether it has the id of every commit that was made after ``seq``, and after ``version``."""
@@ -245,13 +257,16 @@ class Manifest:
             return "segments are out of order"
         if any(not 0 < version <= self.version for version in self.tags.values()):
             return "a tag names a version that there is not"
+        ends = [max(self.oldest, 1), *(entry.last_version for entry in self.history), self.version + 1]
+        if any(one >= other for one, other in pairwise(ends)) and self.history:
+            return "segments of old versions are out of order"
         return self._named_twice()
 
     def _contradiction_of_shards(self) -> str:
-        if self.segments or self.inline or self.pages or not self.content:
+        if self.segments or self.inline or self.pages or self.history or not self.content:
             return "rows are in no shard, or it does not say where they belong"
         for number, shard in enumerate(self.shards):
-            if shard.shards or shard.retired or (what := shard.contradiction()):
+            if shard.shards or shard.retired or shard.history or (what := shard.contradiction()):
                 return f"of shard {number}: {what or 'it has what belongs to the table'}"
         if any(not 0 < version <= self.version for version in self.tags.values()):
             return "a tag names a version that there is not"

@@ -35,7 +35,7 @@ MAX_RAW_BYTES = 16 << 20
 #: A manifest that would be larger than this puts its older segments into a page.
 MANIFEST_BYTES = 256 << 10
 #: Features that this version knows, of those that a manifest may require.
-FEATURES = frozenset({"manifest-numbers", "shards"})
+FEATURES = frozenset({"manifest-numbers", "shards", "history"})
 #: What the manifest requires of a table that is being deleted.
 DROPPED = "dropped"
 ID_BYTES = 16
@@ -71,6 +71,9 @@ def pack_manifest(manifest: Manifest) -> bytes:
         ],
         "retired": [[entry.name, entry.size, entry.version] for entry in manifest.retired],
     }
+    if manifest.history:
+        content["requires"].append("history")
+        content["history"] = [_segment_list(entry) for entry in manifest.history]
     if manifest.shards:
         content["shards"] = [_shard_list(shard) for shard in manifest.shards]
         content["content"] = manifest.content
@@ -203,6 +206,7 @@ def _manifest_of(content: Any) -> Manifest:
             for v in _listed(content["recent"])
         ),
         retired=tuple(Retired(_name(v[0]), _count(v[1]), _count(v[2])) for v in _listed(content["retired"])),
+        history=tuple(_segment_of(value) for value in _listed(content.get("history", []))),
         shards=tuple(_shard_of(value) for value in _listed(content.get("shards", []))),
         content=_bytes(content.get("content", b"")),
     )

@@ -16,6 +16,8 @@ from audiomem_sql.arrays import F32Array, F64Array, I64Array
 
 #: Beside the k that are wanted a quarter more are compared at first, and so many at least.
 LEAST_MORE = 6
+#: The same of vectors in a store: comparing more later is another trip there, for one search in eight.
+LEAST_MORE_FAR = 10
 _MORE = 4
 #: No proposal is taken to be nearer than the index says by so many times its usual error.
 SURE = 4.0
@@ -44,6 +46,7 @@ def confirmed(
     distances_of: Callable[[I64Array], F32Array],
     several: Several | None = None,
     ties: Callable[[I64Array], I64Array] = lambda rows: rows,
+    least_more: int = LEAST_MORE,
 ) -> tuple[I64Array, F32Array]:
     """The ``k`` nearest rows, int64 (at most k,), and their distances, float32.
 
@@ -53,12 +56,13 @@ def confirmed(
     others: int64 (any,), rows that are compared in any case.
     distances_of: float32 (any,) of int64 (any,) rows, infinite for what is no result.
     several: which of several indexes proposed the rows. ties: what equally near rows are ordered by.
+    least_more: rows that are compared at first beside ``k``, at least.
     """
     exact = np.full(len(rows), np.inf, np.float32)
     compared = np.zeros(len(rows), np.bool_)
     rest = distances_of(others) if len(others) else np.empty(0, np.float32)
     known = rest if several is None else np.concatenate([rest, several.others])
-    chosen = np.arange(min(len(rows), k + max(LEAST_MORE, k // _MORE)))
+    chosen = np.arange(min(len(rows), k + max(least_more, k // _MORE)))
     while len(chosen):
         exact[chosen] = distances_of(rows[chosen])
         compared[chosen] = True

@@ -25,7 +25,7 @@ from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, narrowed, scan
-from audiomem_sql.search.ranking.confirming import Several, confirmed
+from audiomem_sql.search.ranking.confirming import LEAST_MORE, LEAST_MORE_FAR, Several, confirmed
 from audiomem_sql.search.ranking.parts import Part, allowed_rows, compared_vectors, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
@@ -179,7 +179,9 @@ class VectorRanking:
             others.append(numbers[:wanted])
             numbers, stated, several = self._several([])
         compared = np.concatenate(others)
-        return confirmed(numbers, stated, compared, k, self._distances_to, several, self._rowids_of)
+        far = any(index.reach is not None for _, index, _ in self._indexed)
+        more = LEAST_MORE_FAR if far else LEAST_MORE
+        return confirmed(numbers, stated, compared, k, self._distances_to, several, self._rowids_of, more)
 
     def _several(
         self, proposed: Sequence[tuple[int, I64Array, F32Array]]

@@ -69,12 +69,20 @@ def manifest() -> Manifest:
     )
 
 
+def with_history() -> Manifest:
+    """The same with segments of old versions, which the first release with manifests does not know."""
+    old = segment(90, first_version=2, last_version=4), segment(91, first_version=2, last_version=8)
+    return replace(manifest(), history=old)
+
+
 def read(data: bytes) -> Manifest:
     return unpack_manifest(data, lambda page: manifest().segments[: page.count])
 
 
 def test_what_is_written_is_read() -> None:
     assert read(pack_manifest(manifest())) == manifest()
+    assert read(pack_manifest(with_history())) == with_history()
+    assert with_history().names - manifest().names == {name(1, 90), name(1, 91)}
     assert read(pack_manifest(Manifest(bytes(16)))) == Manifest(bytes(16))
     assert unpack_page(pack_page(manifest().segments)) == manifest().segments
 
@@ -96,7 +104,7 @@ def sealed(raw: bytes, magic: bytes = MANIFEST_MAGIC, number: int = 1) -> bytes:
 
 
 def content() -> dict[str, Any]:
-    data = pack_manifest(manifest())
+    data = pack_manifest(with_history())
     unpacked = msgpack.unpackb(zstandard.ZstdDecompressor().decompress(data[HEADER.size : -4]))
     assert isinstance(unpacked, dict)
     return unpacked
@@ -113,7 +121,7 @@ def test_what_a_manifest_remembers() -> None:
 def test_keys_that_are_added_later_are_ignored() -> None:
     changed = content() | {"later": 1}
     changed["segments"] = [[*entry, "more"] for entry in changed["segments"]]
-    assert read(sealed(msgpack.packb(changed))) == manifest()
+    assert read(sealed(msgpack.packb(changed))) == with_history()
 
 
 @pytest.mark.parametrize(
@@ -146,6 +154,23 @@ def test_contradictions(key: str, value: Any, said: str) -> None:
     data = sealed(msgpack.packb(content() | {key: value}))
     with pytest.raises((DamagedFileError, FormatVersionError), match=said):
         read(data)
+
+
+def test_old_programs_refuse_what_they_would_collect() -> None:
+    """One that does not know of segments of old versions would take them for garbage."""
+    assert "history" in content()["requires"]
+    without = pack_manifest(manifest())
+    assert b"history" not in zstandard.ZstdDecompressor().decompress(without[HEADER.size : -4])
+
+
+@pytest.mark.parametrize("lasts", [(2, 8), (4, 9), (5, 4), (4, 4)])
+def test_history_out_of_order(lasts: tuple[int, int]) -> None:
+    """Segments of old versions end behind the oldest one, each later than the one before."""
+    old = [
+        replace(entry, last_version=last) for entry, last in zip(with_history().history, lasts, strict=True)
+    ]
+    with pytest.raises(DamagedFileError, match="segments of old versions are out of order"):
+        read(pack_manifest(replace(with_history(), history=tuple(old))))
 
 
 def test_order_and_overlap() -> None:

@@ -39,6 +39,13 @@ def test_the_nearest_and_no_more_than_they_need(k: int) -> None:
     assert len(exact.read) == len({*exact.read}) == k + max(LEAST_MORE, k // 4)
 
 
+def test_more_at_first() -> None:
+    """In a store so many are compared at once that a second look is seldom wanted."""
+    exact = Exact(np.arange(60, dtype=np.float32))
+    confirmed(np.arange(60), exact.distances, NONE, 10, exact, least_more=20)
+    assert exact.read.tolist() == list(range(30))
+
+
 def test_an_index_that_errs_more_has_more_rows_read() -> None:
     distances = np.random.default_rng(1).permutation(np.linspace(0.2, 0.8, 80)).astype(np.float32)
     read = []
