@@ -24,7 +24,9 @@ demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
 
 test: $(VENV)/installed-test $(VENV)/installed-azurite
-	$(BIN)/python -m pytest $(CORES) $(if $(COVERAGE),--cov --cov-report=term) $(ARGS)
+	$(if $(COVERAGE),rm -f .coverage .coverage.*)
+	$(if $(COVERAGE),AUDIOMEM_COVERAGE=1) $(BIN)/python -m pytest $(CORES) $(ARGS)
+	$(if $(COVERAGE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 # All but the tests in tests/slow.txt.
 quick: $(VENV)/installed-test $(VENV)/installed-azurite

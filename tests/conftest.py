@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import line_coverage  # first, since it measures what is imported from here on
 import pytest
 from hypothesis import settings
 from samples import verify
@@ -20,6 +21,8 @@ settings.load_profile("audiomem")
 
 def pytest_configure(config: pytest.Config) -> None:
     _keep_bytecode()
+    if not config.getoption("numprocesses", None):  # tests run here; what they start is not measured
+        os.environ.pop("AUDIOMEM_COVERAGE", None)
     if (
         signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     ):  # as in the background of a shell: children would ignore it, too
@@ -29,19 +32,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: left out by make quick; set by tests/slow.txt")
 
 
+def pytest_sessionfinish() -> None:
+    if line_coverage.MEASURED is not None:
+        line_coverage.MEASURED.save()
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    slow, untraced = (
-        frozenset(Path(__file__).with_name(name).read_text().split()) for name in ("slow.txt", "untraced.txt")
-    )
+    slow = frozenset(Path(__file__).with_name("slow.txt").read_text().split())
     for item in items:
         name = item.name.partition("[")[0]
         if name == "runTest" and item.parent is not None:  # a state machine
             name = item.parent.name
         if name in slow:
             item.add_marker(pytest.mark.slow)
-        if name in untraced:  # random cases by the thousand: other tests reach those lines
-            item.add_marker(pytest.mark.no_cover)
 
 
 def _keep_bytecode() -> None:

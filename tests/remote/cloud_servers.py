@@ -86,11 +86,10 @@ def google_put(port: int, key: str, data: bytes) -> None:
 
 
 def _asked(port: int, method: str, where: str, data: bytes, headers: dict[str, str]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request(method, where, data, {"Content-Length": str(len(data)), **headers})
-    answer = connection.getresponse()
-    said = answer.read()
-    connection.close()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request(method, where, data, {"Content-Length": str(len(data)), **headers})
+        answer = connection.getresponse()
+        said = answer.read()
     assert answer.status in (200, 201), (answer.status, said)
 
 

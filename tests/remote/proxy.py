@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -103,11 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP}
         _BEFORE.get(fault, lambda headers: None)(headers)
-        upstream = http.client.HTTPConnection("127.0.0.1", owner.upstream, timeout=20)
-        upstream.request(self.command, self.path, body or None, headers)
-        answer = upstream.getresponse()
-        data = answer.read()
-        upstream.close()
+        with closing(http.client.HTTPConnection("127.0.0.1", owner.upstream, timeout=20)) as upstream:
+            upstream.request(self.command, self.path, body or None, headers)
+            answer = upstream.getresponse()
+            data = answer.read()
         if fault == "lost":
             self.cut()
             return

@@ -104,9 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
         return answer.status, answer.reason, answer.getheaders(), answer.read()
 
     def finish(self) -> None:
-        super().finish()
-        if hasattr(self, "upstream"):
-            self.upstream.close()
+        try:
+            super().finish()
+        finally:
+            if hasattr(self, "upstream"):
+                self.upstream.close()
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path
     while True:
         try:
             urllib.request.urlopen(url, timeout=5).close()
-        except urllib.error.HTTPError:
+        except urllib.error.HTTPError as refused:
+            refused.close()
             return  # it is there, and refuses a stranger
         except OSError:
             if process.poll() is not None or time.monotonic() > end:

@@ -8,6 +8,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -340,10 +341,9 @@ class HttpSource(ByteSource):
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         bodies = []
         for offset, length in ranges:
-            connection = http.client.HTTPConnection("127.0.0.1", self._port)
-            connection.request("GET", "/", headers={"Range": f"bytes={offset}-{offset + length - 1}"})
-            bodies.append(connection.getresponse().read())
-            connection.close()
+            with closing(http.client.HTTPConnection("127.0.0.1", self._port)) as connection:
+                connection.request("GET", "/", headers={"Range": f"bytes={offset}-{offset + length - 1}"})
+                bodies.append(connection.getresponse().read())
         return bodies
 
     def reopen(self) -> HttpSource:
