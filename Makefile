@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?=
 SECONDS ?= 60
+MINUTES ?= 60
+USERS ?= 500
+ROWS ?= 20000
+THINK ?= 1
+WORKERS ?= 2
 KILLS ?= 1000
 SEEDS ?= 100
 STATEMENTS ?= 1000000
@@ -18,7 +23,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -64,6 +69,17 @@ serve-schema: $(VENV)/installed-test
 # Whether axe finds barriers in the page of audiomem serve, in each view, light and dark, narrow and wide.
 serve-axe: $(VENV)/installed-test $(VENV)/installed-axe
 	$(BIN)/python -m pytest -q -n 0 tests/serve/with_axe.py $(ARGS)
+
+# Load on audiomem serve, and the same on datasette and Chroma's server: USERS users who know each answer, for SECONDS. A table of
+# requests a second, p50, p99 and failures; wrong answers, and errors but a clean refusal, make it fail. THINK: seconds between two
+# requests of a user. The whole of it: make load SECONDS=600.
+load: $(VENV)/installed-test $(VENV)/installed-peers
+	$(BIN)/python tests/load/run.py --peers $(VENV)/peers --users $(USERS) --seconds $(SECONDS) --rows $(ROWS) --think $(THINK) \
+	  --workers $(WORKERS) $(ARGS)
+
+# Users of audiomem serve while processes are killed, the disk is full, clients are slow, the cache is dead and the file is damaged.
+chaos: $(VENV)/installed-test
+	$(BIN)/python tests/load/chaos.py --minutes $(MINUTES) --workers $(WORKERS) $(ARGS)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -187,6 +203,12 @@ $(VENV)/installed-azurite: | $(VENV)/bin/python
 # What looks for barriers in the page of audiomem serve.
 $(VENV)/installed-axe: | $(VENV)/bin/python
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core@4
+	touch $@
+
+# An environment of its own: users, and servers to compare with.
+$(VENV)/installed-peers: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check 'locust>=2.30' 'datasette>=0.64,<1' 'chromadb>=1'
 	touch $@
 
 $(VENV)/installed-actionlint: | $(VENV)/bin/python

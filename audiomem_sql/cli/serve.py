@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from audiomem_sql.serve.settings import Settings
 
 _Files = Annotated[list[str], typer.Argument(help="Tables; each is called like its file.", metavar="FILE...")]
 _Host = Annotated[str, typer.Option(help="The address to listen on.")]
@@ -29,6 +32,7 @@ _Rows = Annotated[int, typer.Option(help="Most rows of an answer.")]
 _Bytes = Annotated[int, typer.Option(help="Most bytes of an answer.")]
 _Body = Annotated[int, typer.Option(help="Most bytes of the body of a request.")]
 _Threads = Annotated[int | None, typer.Option(help="Requests that are worked on at once.")]
+_Workers = Annotated[int, typer.Option(help="Processes that answer; one that dies is started again.", min=1)]
 _Rate = Annotated[float, typer.Option(help="Requests a second of a token, or of an address; 0 for any.")]
 _Metrics = Annotated[
     int | None, typer.Option(help="Metrics for Prometheus at this port of 127.0.0.1; 0 for a free one.")
@@ -52,6 +56,7 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
     max_bytes: _Bytes = 1 << 30,
     max_body: _Body = 16 << 20,
     threads: _Threads = None,
+    workers: _Workers = 1,
     rate: _Rate = 0.0,
     burst: _Burst = 20,
     metrics_port: _Metrics = None,
@@ -60,15 +65,8 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
 
     It only reads, unless --writable says otherwise. Its log, a JSON object a line, goes to stderr.
     """
-    from audiomem_sql import observe
-    from audiomem_sql.cli.output import note
-    from audiomem_sql.serve.server import run
     from audiomem_sql.serve.settings import Limits, Settings
 
-    metrics = ""
-    if metrics_port is not None:
-        observe.start(port=metrics_port)
-        metrics = f"; its metrics: http://127.0.0.1:{observe.port()}/metrics"
     usual = Limits()
     limits = Limits(
         statement_seconds=statement_timeout,
@@ -91,8 +89,39 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
         certificate=certificate,
         key=key,
     )
-    run(
-        files,
-        settings,
-        lambda address: note(f"serving at {address}; its description: {address}/openapi.json{metrics}"),
-    )
+    _run(files, settings, workers, metrics_port)
+
+
+def _run(files: list[str], settings: Settings, workers: int, metrics_port: int | None) -> None:
+    """Serve, in one process or several."""
+    from audiomem_sql.cli.output import note
+    from audiomem_sql.serve.server import run
+    from audiomem_sql.serve.supervisor import Supervisor
+
+    metrics = _metrics(metrics_port, workers)
+
+    def started(address: str) -> None:
+        note(f"serving at {address}; its description: {address}/openapi.json{metrics}")
+
+    if workers > 1:
+        Supervisor(files, settings, workers, metrics_port).run(started)
+    else:
+        run(files, settings, started)
+
+
+def _metrics(port: int | None, workers: int) -> str:
+    """Begin to count, where one process does all; what is said of where the metrics are."""
+    from audiomem_sql import observe
+    from audiomem_sql.errors import OptionError
+
+    if port is None:
+        return ""
+    if workers == 1:
+        observe.start(port=port)
+        return f"; its metrics: http://127.0.0.1:{observe.port()}/metrics"
+    if not port:
+        raise OptionError(
+            "each process has metrics of its own, at a port that is known",
+            remedy="Pass --metrics-port 9464: the ports from there on, one a process.",
+        )
+    return f"; its metrics: the {workers} ports of 127.0.0.1 from {port} on"

@@ -17,6 +17,7 @@ from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.predicates import ROWID, Op, Predicate, bind
 from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, scan
+from audiomem_sql.serve.values import json_values
 from audiomem_sql.table.reader import TableReader
 
 #: Rows that are fetched at once where rowids had to be sorted first.
@@ -47,6 +48,23 @@ class Cursor:
         if type(version) is not int or type(rowid) is not int or not -_LAST <= rowid <= _LAST or version < 0:
             raise QueryError("this is no cursor", remedy="Pass what `next` of the page before said.")
         return cls(version, rowid)
+
+
+def row_of(reader: TableReader, columns: Sequence[str] | None, rowid: int) -> dict[str, Any] | None:
+    """The row with a rowid, by column name, its values as JSON has them; None if there is none."""
+    visible = reader.schema
+    with InFile(reader.path):
+        names = visible.names if columns is None else columns
+        numbers = [visible.index(name) for name in names]
+        if not -_LAST - 1 <= rowid <= _LAST:
+            return None
+        readable, arrays = fetch_rows(reader.readable, np.array([rowid], np.int64), numbers)
+        if not readable[0]:
+            return None
+        return {
+            visible.columns[number].name: json_values(array, visible.columns[number].type)[0]
+            for number, array in zip(numbers, arrays, strict=True)
+        }
 
 
 class Page:

@@ -6,17 +6,24 @@ Uvicorn has a time for connections between requests, and none for these.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from audiomem_sql.serve.settings import Limits
 
+LOGGER = logging.getLogger("audiomem.serve")
+#: Seconds for which something is not said again.
+_QUIET = 10.0
+
 
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 with an end to patience. limits: those of the server; a subclass has them."""
 
     limits = Limits()
+    #: Until when it is not said again that there are too many.
+    said_until = 0.0
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -24,14 +31,23 @@ class PatientProtocol(H11Protocol):
         self._part: asyncio.TimerHandle | None = None
         self._body: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
+        self._is_too_many = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, and may say what it wants."""
         super().connection_made(transport)
+        if len(self.connections) > self.limits.connections:
+            self._is_too_many = True
+            self._say_too_many()
+            if len(self.connections) > 2 * self.limits.connections:
+                transport.abort()
         self._headers = self.loop.call_later(self.limits.header_seconds, self._too_late)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of headers, or of a body."""
+        if self._is_too_many:
+            self._refuse(b"503 Service Unavailable", b"retry-after: 1\r\n")
+            return
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -73,12 +89,22 @@ class PatientProtocol(H11Protocol):
 
     def _too_late(self) -> None:
         self._headers = None
+        self._refuse(b"408 Request Timeout")
+
+    def _refuse(self, status: bytes, header: bytes = b"") -> None:
+        """Say why the connection ends, and end it."""
         if not self.transport.is_closing():
-            self.transport.write(
-                b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            )
+            head = b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n"
+            self.transport.write(head + header + b"\r\n")
             self.transport.close()
             self.loop.call_later(1.0, self.transport.abort)
+
+    def _say_too_many(self) -> None:
+        """Log it, but not for each of them."""
+        now, kind = self.loop.time(), type(self)
+        if now >= kind.said_until:
+            kind.said_until = now + _QUIET
+            LOGGER.warning("there are more than %d connections; others are refused", self.limits.connections)
 
     def _give_up(self) -> None:
         self.transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ _STATUS: dict[type[errors.AudioMemError], int] = {
     errors.StorageError: 500,
     errors.AudioMemError: 500,
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TITLES = {
     400: "The request cannot be understood",
     401: "A token is needed",
@@ -52,6 +54,7 @@ _TITLES = {
     501: "A package is missing on the server",
     503: "The server is busy",
     504: "The work took too long",
+    507: "The disk is full",
 }
 
 
@@ -83,7 +86,7 @@ def problem_response(
         "detail": detail,
     }
     extra = dict(headers or {})
-    if status in (429, 503):
+    if status in (429, 503, 507):
         extra.setdefault("Retry-After", "1")
     if status == 401:
         extra.setdefault("WWW-Authenticate", 'Bearer realm="audiomem", Basic realm="audiomem"')
@@ -103,9 +106,21 @@ def problem_of(error: errors.AudioMemError, hide: Callable[[str], str]) -> Probl
     """
     status = status_of(error)
     kind = type(error).__name__
+    if _is_full(error):
+        return Problem(507, "the server's disk is full; nothing was written", kind=kind)
     if isinstance(error, errors.StorageError):
         return Problem(status, "the table cannot be read or written now", kind=kind)
     return Problem(status, hide(str(error)), kind=kind)
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether an error of ours comes from a disk that is full, or a file that may not be longer."""
+    cause: BaseException | None = error
+    for _ in range(10):
+        if cause is None or (isinstance(cause, OSError) and cause.errno in _FULL):
+            break
+        cause = cause.__cause__ or cause.__context__
+    return isinstance(error, errors.StorageError) and cause is not None
 
 
 def install(

@@ -63,6 +63,12 @@ def format_of(request: Request, name: str | None) -> Format:
     return chosen(name, request.headers.get("accept"))
 
 
+def check_threads(service: Service) -> None:
+    """Problem 503 for a statement, or a condition, while half of the threads are stuck in others."""
+    if 2 * service.workers.stuck >= service.settings.limits.threads:
+        raise Problem(503, "too many statements go on although their time is over; come again later")
+
+
 def limit_of(service: Service, limit: int | None) -> int:
     """The rows of a page. Problem 400 for more than there may be."""
     limits = service.settings.limits

@@ -15,7 +15,7 @@ from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import InFile, OptionError
 from audiomem_sql.serve import schemas
 from audiomem_sql.serve.formats import Format, Shape, written
-from audiomem_sql.serve.pages import Cursor, Page
+from audiomem_sql.serve.pages import Cursor, Page, row_of
 from audiomem_sql.serve.parts import BatchPart, Part
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.requests import (
@@ -27,6 +27,7 @@ from audiomem_sql.serve.requests import (
     Version,
     Where,
     caller_of,
+    check_threads,
     columns_of,
     format_of,
     limit_of,
@@ -72,6 +73,8 @@ async def rows(
     service, served = service_of(request), caller_of(request).table(table)
     form, most = format_of(request, format), limit_of(service, limit)
     chosen, parameters = columns_of(columns), parameters_of(parameter)
+    if where is not None:
+        check_threads(service)
 
     def make() -> Made:
         cursor = None if after is None else Cursor.parse(after)
@@ -169,6 +172,8 @@ async def row(
         with InFile(reader.path):
             name, is_rowid = key_column(reader)
             value = key if not is_rowid and is_text(reader, name) else next(iter(parameters_of([key])))
+            if is_rowid and type(value) is int:
+                return reader.version, row_of(reader, chosen, value)
             page = Page(reader, chosen, f"{quote(name)} = ?", [value], None, 1)
         for batch in page:
             lists = column_lists(batch, page.types)
@@ -238,6 +243,8 @@ async def search_by_address(  # noqa: PLR0913  # a parameter for each of the add
 def _searched(request: Request, table: str, body: schemas.SearchBody, format: str | None) -> Response:
     service, served = service_of(request), caller_of(request).table(table)
     form = format_of(request, format)
+    if body.where is not None:
+        check_threads(service)
 
     def make() -> Made:
         version = None if body.version is None else str(body.version)

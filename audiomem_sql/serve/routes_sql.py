@@ -12,7 +12,7 @@ from audiomem_sql.serve import schemas
 from audiomem_sql.serve.formats import Shape, written
 from audiomem_sql.serve.parts import SqlColumns, SqlPart, limited, sql_parts
 from audiomem_sql.serve.problems import Problem
-from audiomem_sql.serve.requests import FormatName, bound, caller_of, format_of, service_of
+from audiomem_sql.serve.requests import FormatName, bound, caller_of, check_threads, format_of, service_of
 from audiomem_sql.serve.service import headers_of
 from audiomem_sql.serve.sql_pool import Statement
 from audiomem_sql.serve.streaming import Made
@@ -29,6 +29,7 @@ async def sql(request: Request, body: schemas.SqlBody, format: FormatName = None
     service, tables = service_of(request), caller_of(request).readable()
     if not tables:
         raise Problem(403, "the token may read no table")
+    check_threads(service)
     form = format_of(request, format)
     most = service.settings.limits.rows
     limit = most if body.limit is None else min(body.limit, most)

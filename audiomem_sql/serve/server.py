@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,6 @@ def configured(service: Service) -> Any:
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
-        limit_concurrency=settings.limits.connections,
         timeout_keep_alive=min(_KEEP_ALIVE, settings.limits.header_seconds),  # type: ignore[arg-type]
         timeout_graceful_shutdown=_GRACE,
         ssl_certfile=settings.certificate,
@@ -67,8 +67,18 @@ def configured(service: Service) -> Any:
     return config
 
 
-def run(places: Sequence[str], settings: Settings, started: Callable[[str], None]) -> None:
+def run(
+    places: Sequence[str],
+    settings: Settings,
+    started: Callable[[str], None],
+    *,
+    sockets: list[Any] | None = None,
+    is_replaced: bool = False,
+) -> None:
     """Serve the tables in ``places`` until SIGINT or SIGTERM. started: called with the address.
+
+    sockets: where it listens, in the place of the address. is_replaced: another process takes its place if
+    it ends, so it ends when a thread of it is stuck.
 
     What opening the tables raises; OptionError for a certificate or an address that cannot be used.
     """
@@ -78,12 +88,23 @@ def run(places: Sequence[str], settings: Settings, started: Callable[[str], None
     with Service(places, settings) as service:
         _log_to_stderr()
         server = server_of(configured(service), started)
+        if is_replaced:
+            service.workers.on_stuck = lambda: _give_way(server)
         try:
             with _signals_end_the_server_alone():
-                server.run()
+                server.run(sockets)
         except SystemExit:
             where = f"{settings.host}:{settings.port}"
             raise OptionError(f"nothing can listen on {where}", remedy="Choose another --port.") from None
+
+
+def _give_way(server: Any) -> None:
+    """End the server: requests may end, but not the thread that is stuck."""
+    logging.getLogger("audiomem.serve").error("a statement cannot be interrupted; this process is replaced")
+    server.should_exit = True
+    end = threading.Timer(_GRACE + 2.0, os._exit, (3,))
+    end.daemon = True
+    end.start()
 
 
 @contextlib.contextmanager
@@ -106,7 +127,8 @@ def server_of(config: Any, started: Callable[[str], None]) -> Any:
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
-                host, port = self.servers[0].sockets[0].getsockname()[:2]
+                listening = sockets or self.servers[0].sockets
+                host, port = listening[0].getsockname()[:2]
                 scheme = "https" if config.is_ssl else "http"
                 started(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
 

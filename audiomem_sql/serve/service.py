@@ -35,8 +35,9 @@ class Service:
         self.tables: dict[str, ServedTable] = {}
         self.writers: dict[str, TableWriter] = {}
         self.copies = Copies()
-        self.workers = Workers(settings.limits.threads, settings.limits.waiting)
-        self.sql = SqlPool(settings.limits, 4 * settings.limits.threads)
+        limits = settings.limits
+        self.workers = Workers(limits.threads, limits.waiting, limits.waiting_seconds)
+        self.sql = SqlPool(limits, 4 * limits.threads)
         self._memory_before: int | None = None
         try:
             self._open(places)

@@ -19,10 +19,10 @@ class Limits:
     answer to the last. rows, response_bytes: of one answer. rows_default: of a page that does not say.
     body_bytes: of a request. value_bytes: of a value that SQL computes. memory_bytes: that SQLite takes, for
     all statements together. threads: requests that are worked on at the same time. waiting: requests that
-    wait for a thread; more are refused. connections: open ones. header_seconds: until a request's headers are
-    there. read_seconds: for the next part of its body. write_seconds: until the client has taken a part of
-    the answer. rate, burst: requests a second of a token or an address, and how many may come at once; 0 for
-    no limit.
+    wait for a thread; more are refused. waiting_seconds: for which one waits. connections: open ones.
+    header_seconds: until a request's headers are there. read_seconds: for the next part of its body.
+    write_seconds: until the client has taken a part of the answer. rate, burst: requests a second of a
+    token or an address, and how many may come at once; 0 for no limit.
     """
 
     statement_seconds: float = 30.0
@@ -34,7 +34,8 @@ class Limits:
     value_bytes: int = 16 << 20
     memory_bytes: int = 512 << 20
     threads: int = min(32, 4 * (os.cpu_count() or 1))
-    waiting: int = 200
+    waiting: int = 500
+    waiting_seconds: float = 10.0
     connections: int = 1000
     header_seconds: float = 10.0
     read_seconds: float = 15.0

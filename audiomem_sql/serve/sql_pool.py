@@ -115,6 +115,7 @@ class Statement:
         try:
             self._lent.guard.refused = None
             self._lent.connection.set_progress_handler(job.is_over, _STEPS)
+            job.interrupted_by(self._lent.connection.interrupt)
             self._cursor = self._lent.connection.cursor()
             self._run(sql, parameters)
         except BaseException as error:
@@ -164,6 +165,7 @@ class Statement:
         lent, self._lent = self._lent, None
         if lent is None:
             return
+        self._job.interrupted_by(None)
         if hasattr(self, "_cursor"):
             self._cursor.close(True)
         lent.connection.set_progress_handler(None)

@@ -16,6 +16,8 @@ from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.work import ClientGone, Job, Workers
 
 _Result = TypeVar("_Result")
+#: Bytes, and seconds of work, of an answer before any of it is sent, unless its first part has more.
+_GATHER_BYTES, _GATHER_SECONDS = 256 << 10, 0.1
 
 
 class AbortedError(Exception):
@@ -54,11 +56,13 @@ class Streamed(Response):
         gone = asyncio.ensure_future(_until_gone(receive))
         started = False
         try:
-            made, part = await self._step(self._begin, gone)
+            made, part, whole = await self._step(self._begin, gone)
             deadline, sent = time.monotonic() + self._seconds, 0
             headers = [
                 (name.lower().encode(), value.encode("latin-1")) for name, value in made.headers.items()
             ]
+            if whole and made.status != 304 and "Content-Length" not in made.headers:
+                headers.append((b"content-length", b"%d" % len(part or b"")))
             await send({"type": "http.response.start", "status": made.status, "headers": headers})
             started = True
             while part is not None:
@@ -66,9 +70,10 @@ class Streamed(Response):
                 if time.monotonic() > deadline or (self._most is not None and sent > self._most):
                     raise AbortedError("the answer takes too long, or too much")
                 if part:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
-                part = await self._step(self._next, gone)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    await send({"type": "http.response.body", "body": part, "more_body": not whole})
+                part = None if whole else await self._step(self._next, gone)
+            if not (whole and sent):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
         except ClientGone:
             scope.setdefault("audiomem", {})["gone"] = True
         except AbortedError:
@@ -80,13 +85,31 @@ class Streamed(Response):
         finally:
             self._job.cancel()
             gone.cancel()
-            with contextlib.suppress(Problem, ClientGone):
-                await self._close()
+            if self._parts is not None:
+                with contextlib.suppress(Problem, ClientGone):
+                    await self._close()
 
-    def _begin(self) -> tuple[Made, bytes | None]:
+    def _begin(self) -> tuple[Made, bytes | None, bool]:
+        """The answer, its first parts as one, and whether they are all, so that a small one is one step.
+
+        What is wrong with any of them is an error like others, since nothing is sent yet.
+        """
         made = self._make()
         self._parts = made.parts
-        return made, next(made.parts, None)
+        held: list[bytes] = []
+        size, end = 0, time.monotonic() + _GATHER_SECONDS
+        while size < _GATHER_BYTES and (not held or time.monotonic() < end):
+            part = next(made.parts, None)
+            if part is None:
+                self._end()
+                return made, b"".join(held), True
+            held.append(part)
+            size += len(part)
+            if self._most is not None and size > self._most:
+                raise Problem(
+                    413, f"the answer has more than {self._most:,} bytes; ask for less", kind="LimitError"
+                )
+        return made, b"".join(held), False
 
     def _next(self) -> bytes | None:
         assert self._parts is not None
@@ -100,15 +123,23 @@ class Streamed(Response):
         await asyncio.wait((step, gone), return_when=asyncio.FIRST_COMPLETED)
         if not step.done():
             self._job.cancel()
-            with contextlib.suppress(Exception):
+            if not self._job.begun:  # it waits for a thread
+                step.cancel()
+            with contextlib.suppress(Exception, asyncio.CancelledError):
                 await step
             raise ClientGone
         return step.result()
 
-    async def _close(self) -> None:
-        close = getattr(self._parts, "close", None)
+    def _end(self) -> None:
+        parts, self._parts = self._parts, None
+        close = getattr(parts, "close", None)
         if close is not None:
-            await self._workers.run(Job(self._job.seconds), close)
+            close()
+
+    async def _close(self) -> None:
+        job = Job(self._job.seconds)
+        job.begun = True  # else it could be refused, and what the answer holds would stay open
+        await self._workers.run(job, self._end)
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -37,7 +37,7 @@ _C.free.restype, _C.free.argtypes = None, (ctypes.c_void_p,)
 TEXT, BLOB = ColumnType(Kind.TEXT), ColumnType(Kind.BLOB)
 DICTIONARY = "".join(f"{n} words that come again and again, naïve ones; " for n in range(200)).encode()
 #: Bytes of a block that an area has room for.
-ROOM = 1 << 14
+ROOM = 1 << 17
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def blocks_at_random(rng: random.Random) -> Case:
 
     parts = [[value() for _ in range(1 + int(rng.expovariate(0.1)))] for _ in range(rng.randrange(1, 5))]
     if rng.random() < 0.2:
-        parts[0].append(b"x" * rng.choice((255, 256, 3000)))
+        parts[0].append(b"x" * rng.choice((255, 256, 3000, 1 << 16, ROOM)))
     dictionary = rng.choice((b"", DICTIONARY))
     return case_of(parts, dictionary=dictionary, text=rng.random() < 0.8, behind=rng.choice((b"", b"label")))
 
@@ -236,7 +236,7 @@ def compare_cells(native: ctypes.CDLL, rng: random.Random) -> bool:
     values, intact = codec.decode(there.reshape(-1, codec.cell_bytes), seed, 0)
     flags = [*intact.tolist(), *[False] * (count * cells - len(intact))][first : first + wanted]
     expected = flags.index(False) if False in flags else wanted
-    moved = rng.choice((0, 1, 1 << 50)) if rng.random() < 0.1 else 0
+    moved = rng.choice((1, 1 << 50, -9, -(1 << 50))) if rng.random() < 0.1 else 0
     numbers = np.array([place + moved for place in places], np.int64).tobytes()
     with exactly(bytes(data), numbers, wanted * codec.payload_bytes) as (at, given, out):
         pages = Pages(at, len(data), given, channel, header, cells, codec.cell_bytes)

@@ -9,7 +9,7 @@ import random
 import audiomem_sql
 from audiomem_sql.machine.native import bound
 
-from .native_blocks import NEARLY, case_of, compare, one
+from .native_blocks import NEARLY, case_of, compare, one, stored
 
 
 def built() -> ctypes.CDLL:
@@ -37,6 +37,13 @@ def test_text_is_utf8_as_arrow_takes_it() -> None:
                 assert not compare(native, case_of([[whole[:at], whole[at:]]]))
                 assert not compare(native, case_of([[whole[:at]], [whole[at:]]]))
             assert compare(native, case_of([[b"", whole, b"", b""]])) == _is_utf8(whole)
+
+
+def test_lengths_of_three_bytes_do_not_exist() -> None:
+    for width in range(6):
+        block = bytes([width, 1, *bytes(max(0, width - 1)), 120])
+        assert compare(built(), stored([block], [1], b"", text=True)) == (width in (1, 2, 4))
+    assert not compare(built(), stored([b"\3\1\0\0\0x"], [1], b"", text=True))
 
 
 def _is_utf8(data: bytes) -> bool:

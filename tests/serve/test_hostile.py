@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -182,6 +183,96 @@ def test_too_many_at_once(table_path: Path) -> None:
             each.close()
         wait_for(lambda: server.service.workers.busy == 0)
         assert server.client.get("/tables").status_code == 200
+
+
+def test_requests_wait_for_a_thread_for_a_time(table_path: Path) -> None:
+    limits = Limits(threads=1, waiting=10, waiting_seconds=0.2, statement_seconds=30.0)
+    with serving(table_path, limits=limits) as server, connected(server) as client:
+        client.sendall(endless_statement())
+        wait_for(lambda: server.service.workers.busy == 1)
+        refused = server.client.get("/tables/kb/rows/3")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        with connected(server) as other:  # which goes while it waits
+            other.sendall(b"GET /tables/kb/rows HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            wait_for(lambda: server.service.workers.busy == 2)
+        wait_for(lambda: server.service.workers.busy == 1)
+        client.close()
+        wait_for(lambda: server.service.workers.busy == 0)
+        assert server.client.get("/tables/kb/rows/3").status_code == 200
+
+
+def test_an_answer_that_has_begun_is_not_refused(table_path: Path) -> None:
+    with serving(table_path, limits=Limits(threads=1, waiting=0)) as server:
+        with server.client.stream("GET", "/tables/kb/file") as whole:
+            assert whole.status_code == 200
+        body = {"sql": "SELECT hex(zeroblob(300000)) FROM kb LIMIT 40"}
+        with server.client.stream("POST", "/sql?format=csv", json=body) as answer:
+            parts = answer.iter_bytes()
+            count = len(next(parts))
+            with connected(server) as client:
+                client.sendall(endless_statement())
+                wait_for(lambda: server.service.workers.busy)
+                client.close()
+                count += sum(map(len, parts))
+        assert count > 40 * 600_000
+    assert server.service.sql._lent == 0
+
+
+def endless_statement() -> bytes:
+    """A request that takes a thread until its client goes."""
+    sql = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT max(x) FROM c"
+    body = json.dumps({"sql": sql}).encode()
+    head = f"POST /sql HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n".encode()
+    return head + b"Content-Type: application/json\r\n\r\n" + body
+
+
+def healthy(client: socket.socket) -> bool:
+    """Whether a connection is answered."""
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    got = b""
+    while not got.endswith(b'"ok"}'):
+        part = client.recv(1000)
+        if not part:
+            return False
+        got += part
+    return got.startswith(b"HTTP/1.1 200")
+
+
+def test_too_many_connections(table_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(table_path, limits=Limits(connections=3)) as server, contextlib.ExitStack() as stack:
+        ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        kept = [stack.enter_context(connected(server)) for _ in range(3)]
+        for each in kept:
+            assert healthy(each)
+        with connected(server) as another:
+            another.sendall(ask)
+            got = answer_of(another)
+            assert got.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 1" in got
+        assert healthy(kept[0])  # those that are there are answered meanwhile
+        assert "more than 3 connections" in caplog.text
+        kept.pop().close()
+        wait_for(lambda: server.client.get("/health").status_code == 200)
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from audiomem_sql.table.table import Table
+
+    Table.create(tmp_path / "kb.flac", ["a TEXT"]).close()
+    tokens = str(tmp_path / "tokens.json")
+    headers = {"Authorization": f"Bearer {add_token(tokens, 'writer', {'kb': ['read', 'write']})}"}
+    with serving(tmp_path / "kb.flac", tokens=tokens, writable=True) as server:
+        assert server.client.post("/tables/kb/rows", json=[{"a": "x"}], headers=headers).status_code == 201
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            full = server.client.post("/tables/kb/rows", json=[{"a": "y" * 5000}], headers=headers)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert (full.status_code, full.headers["retry-after"]) == (507, "1")
+        assert server.client.post("/tables/kb/rows", json=[{"a": "z"}], headers=headers).status_code == 201
+        found = server.client.get("/tables/kb/rows?columns=a", headers=headers).json()["rows"]
+        assert [row["a"] for row in found] == ["x", "z"]
 
 
 def test_errors_of_the_server_name_no_paths(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -80,9 +81,11 @@ def test_columns_of_several_types(server: Running) -> None:
     assert "CAST" in refused.json()["detail"]
     numbers = ask(server, "SELECT 1 AS a UNION ALL SELECT 0.5", format="arrow")
     assert pa.ipc.open_stream(numbers.content).read_all()["a"].to_pylist() == [1.0, 0.5]
-    late = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 5000) "
+    late = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 90000) "
     with pytest.raises(httpx.RemoteProtocolError):
-        ask(server, late + "SELECT CASE x WHEN 4000 THEN 'text' ELSE x END FROM c", format="arrow")
+        ask(server, late + "SELECT CASE x WHEN 80000 THEN 'text' ELSE x END FROM c", format="arrow")
+    soon = ask(server, late + "SELECT CASE x WHEN 4000 THEN 'text' ELSE x END FROM c", format="arrow")
+    assert soon.status_code == 400  # nothing is sent before 256 KiB are made, or all
 
 
 def test_limits_of_rows_and_bytes(table_path: Any) -> None:
@@ -95,8 +98,10 @@ def test_limits_of_rows_and_bytes(table_path: Any) -> None:
         assert ([row["id"] for row in answer["rows"]], answer["truncated"]) == ([1, 2, 3], True)
         assert ask(server, "SELECT id FROM kb LIMIT 100").json()["truncated"] is False
         assert ask(server, "SELECT id FROM kb", format="csv").status_code == 413
+        assert ask(server, "SELECT hex(zeroblob(9000)) FROM kb LIMIT 3", format="csv").status_code == 413
+    with serving(table_path, limits=Limits(response_bytes=1_500_000)) as server:
         with pytest.raises(httpx.RemoteProtocolError):  # not a shorter answer that looks whole
-            ask(server, "SELECT hex(zeroblob(9000)) FROM kb LIMIT 3", format="csv")
+            ask(server, "SELECT hex(zeroblob(200000)) FROM kb LIMIT 9", format="csv")
         assert server.client.get("/health").status_code == 200
 
 
@@ -210,3 +215,39 @@ def wait_for(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+#: Some 20 ms a row, in one step of SQLite's machine, which looks at the time every 10,000 steps.
+SLOW_ROWS = """WITH RECURSIVE t(x) AS (SELECT replace(hex(zeroblob(40000)), '0', 'a')),
+    c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
+    SELECT count(*) FROM c, t WHERE instr(x || n, substr(x, 1, 40000) || 'b')"""
+
+
+def test_slow_steps_are_interrupted_between_rows(table_path: Any) -> None:
+    from audiomem_sql.serve.settings import Limits
+
+    with serving(table_path, limits=Limits(statement_seconds=0.3)) as server:
+        server.client.timeout = httpx.Timeout(20)
+        answer = ask(server, SLOW_ROWS)
+        assert answer.status_code == 504
+        assert ask(server, "SELECT count(*) n FROM kb").json()["rows"] == [{"n": 301}]
+
+
+def test_steps_that_nothing_interrupts_take_half_the_threads(
+    table_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audiomem_sql.serve import work
+    from audiomem_sql.serve.settings import Limits
+
+    monkeypatch.setattr(work, "_STUCK", 0.1)
+    with serving(table_path, limits=Limits(statement_seconds=0.2, threads=2)) as server:
+        body = {"sql": "SELECT instr(x, substr(x, 1, 200000) || 'b') FROM ("
+                       "SELECT replace(hex(zeroblob(200000)), '0', 'a') AS x)"}  # fmt: skip
+        with ThreadPoolExecutor(1) as pool:
+            stuck = pool.submit(server.client.post, "/sql", json=body)
+            wait_for(lambda: server.service.workers.stuck == 1)
+            assert ask(server, "SELECT 1").status_code == 503
+            assert server.client.get("/tables/kb/rows/3?columns=id").json() == {"id": 3}
+            assert stuck.result().status_code in (200, 504)
+        wait_for(lambda: server.service.workers.stuck == 0)
+        assert ask(server, "SELECT 1 AS a").json()["rows"] == [{"a": 1}]

@@ -110,6 +110,10 @@ class VectorRanking:
             numbers, values = self._nearest(k, self._options)
         all_rowids = np.concatenate([self._rowids, self._rowids_of(numbers)])
         all_distances = np.concatenate([self._distances, values])
+        if len(all_distances) > k:  # sorting the few that can be among them is much less work
+            last = np.partition(all_distances, k - 1)[k - 1]
+            near = np.flatnonzero(~(all_distances > last))  # NaN is the last of all
+            all_rowids, all_distances = all_rowids[near], all_distances[near]
         order = np.lexsort((all_rowids, all_distances))[:k]
         return all_rowids[order], all_distances[order]
 

@@ -27,6 +27,18 @@ OPTIONS: dict[str, Any] = {
 }
 _PROGRAMS = Path(sys.executable).parent
 _GRPC_BEHIND = 10_000
+#: Moto compares If-Match and then writes, and another thread of it may write in between, as S3 never lets it.
+_MOTO = """
+import sys, threading
+from moto.s3.responses import S3Response
+from moto.server import main
+lock, put = threading.Lock(), S3Response.put_object
+def put_alone(self):
+    with lock:
+        return put(self)
+S3Response.put_object = put_alone
+main(sys.argv[1:])
+"""
 
 
 def free_ports(count: int) -> list[int]:
@@ -82,9 +94,9 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], url: str, log: Path
 
 @contextlib.contextmanager
 def moto(folder: Path) -> Iterator[str]:
-    """Moto's S3, with the bucket."""
+    """Moto's S3, with the bucket, and with conditional writes that are one step."""
     (port,) = free_ports(1)
-    command = [str(_PROGRAMS / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-c", _MOTO, "-H", "127.0.0.1", "-p", str(port)]
     with running(command, folder, f"http://127.0.0.1:{port}") as url:
         request = urllib.request.Request(f"{url}/{BUCKET}", method="PUT")
         request.add_header(
