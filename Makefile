@@ -23,7 +23,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe jobs deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -149,6 +149,11 @@ observe: $(VENV)/installed-test
 	@command -v promtool >/dev/null || { echo "This needs Prometheus: apt-get install prometheus"; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 tests/observe/test_rules.py $(ARGS)
 	$(BIN)/python -m pytest -q -n 0 tests/observe/with_prometheus.py $(ARGS)
+
+# Workers of Celery that are killed while they do jobs, on a RabbitMQ and a Redis of its own; KILLS on each, 1,000 by default.
+jobs: $(VENV)/installed-test
+	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || { echo "This needs RabbitMQ: apt-get install rabbitmq-server"; exit 1; }
+	AUDIOMEM_JOB_KILLS=$(KILLS) $(BIN)/python -m pytest -q -n 0 tests/serve/with_queue.py $(ARGS)
 
 # The files of deploy/, by the tools of those that read them.
 deploy-check: $(VENV)/installed-deploy workflows

@@ -57,6 +57,7 @@ def test_the_pages_with_examples() -> None:
         "SHARDS",
         "OBSERVE",
         "SERVE",
+        "JOBS",
     }
     assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING", "OBSERVE"}
 

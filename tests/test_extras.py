@@ -36,6 +36,10 @@ USES = {
         "boto3",
         "archive",
     ),
+    "import audiomem_sql.jobs.celery_queue as queue; queue.application('amqp://localhost')": (
+        "celery",
+        "queue",
+    ),
     "import audiomem_sql.observe as observe; observe.start()": ("prometheus_client", "observe"),
     "import audiomem_sql.observe as observe; observe.start(otlp=True)": ("opentelemetry", "observe"),
     "import audiomem_sql.remote.commits as commits; commits.open_store('s3://bucket')": ("obstore", "remote"),

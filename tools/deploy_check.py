@@ -37,6 +37,9 @@ VALUES: dict[str, dict[str, Any]] = {
         "tokens": {"content": '{"tokens": []}'},
         "tls": {"existingSecret": "audiomem-tls"},
         "store": {"env": {"AWS_REGION": "eu-central-1"}, "existingSecret": "store-keys"},
+        "queueSecret": {"name": "queue"},
+        "changesSecret": {"name": "changes"},
+        "worker": {"replicas": 2, "threads": 2},
         "cache": "memory:128MB,disk:/cache:8GB",
         "cacheVolume": "10Gi",
         "autoscaling": {"enabled": True},
@@ -73,6 +76,7 @@ VALUES: dict[str, dict[str, Any]] = {
 #: Values that are refused, and what the message has.
 REFUSED: dict[str, dict[str, Any]] = {
     "needs tokens": {"serve": {"writable": True}},
+    "needs queueSecret.name": {"worker": {"replicas": 1}},
     "is in no volume": {"tables": ["/data/kb.flac"]},
     "only one server writes": {
         "tables": ["/data/kb.flac"],
@@ -136,6 +140,11 @@ def check_chart() -> None:
 
 def check_consistency(objects: list[dict[str, Any]]) -> None:
     """Names in one object that are of another one: selectors, ports, volumes, secrets."""
+    workers = [each for each in objects if each["metadata"]["name"].endswith("-worker")]
+    for each in workers:
+        spec = each["spec"]
+        assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
+    objects = [each for each in objects if each not in workers]
     kinds = {each["kind"]: each for each in objects}
     pod = kinds["Deployment"]["spec"]["template"]
     labels, (container,) = pod["metadata"]["labels"], pod["spec"]["containers"]
@@ -146,6 +155,9 @@ def check_consistency(objects: list[dict[str, Any]]) -> None:
         spec = each.get("spec", {})
         if each["kind"] == "Service":
             assert spec["selector"].items() <= labels.items()
+            for worker in workers:
+                pod_labels = worker["spec"]["template"]["metadata"]["labels"]
+                assert not spec["selector"].items() <= pod_labels.items()
             assert {port["targetPort"] for port in spec["ports"]} <= ports
         elif each["kind"] in ("NetworkPolicy", "PodDisruptionBudget", "Deployment"):
             selector = spec.get("selector") or spec["podSelector"]

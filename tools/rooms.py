@@ -45,6 +45,7 @@ ROOMS = (
     "sqlalchemy",
     "django",
     "doctor",
+    "jobs",
     "serve",
     "cli",
     "__main__",
@@ -61,7 +62,7 @@ INNER = {
     "orm": (".", "sqlalchemy", "__init__"),
 }
 #: Rooms that only these import.
-ONLY_FOR = {"serve": ("cli",)}
+ONLY_FOR = {"serve": ("cli",), "jobs": ("jobs", "serve", "cli")}
 #: Rooms that do not import each other in either direction.
 STRANGERS = (
     ("vtab", "udfs"),

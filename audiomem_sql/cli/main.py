@@ -33,6 +33,7 @@ from audiomem_sql.cli import (
     extension_path,
     info,
     ingest,
+    jobs,
     map,
     monitor,
     play,
@@ -55,6 +56,7 @@ from audiomem_sql.cli import (
     transcode,
     vacuum,
     verify,
+    worker,
 )
 from audiomem_sql.errors import AudioMemError, DamageWarning, OptionError, UpkeepWarning
 
@@ -95,6 +97,8 @@ VERBS: dict[str, Callable[..., Any]] = {
         clusters.clusters,
         duplicates.duplicates,
         serve.serve,
+        worker.worker,
+        jobs.jobs,
         doctor.doctor,
         monitor.monitor,
         extension_path.extension_path,

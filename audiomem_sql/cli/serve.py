@@ -37,6 +37,17 @@ _Rate = Annotated[float, typer.Option(help="Requests a second of a token, or of 
 _Metrics = Annotated[
     int | None, typer.Option(help="Metrics for Prometheus at this port of 127.0.0.1; 0 for a free one.")
 ]
+_Queue = Annotated[
+    str | None,
+    typer.Option(
+        envvar="AUDIOMEM_QUEUE", help="Workers do the jobs: amqp://… or redis://…; see `audiomem worker`."
+    ),
+]
+_Jobs = Annotated[str | None, typer.Option(help="The folder that remembers jobs.", metavar="FOLDER")]
+_Changes = Annotated[
+    str | None,
+    typer.Option(envvar="AUDIOMEM_CHANGES", help="A Redis that carries changes between servers: redis://…."),
+]
 _Burst = Annotated[int, typer.Option(help="Requests that may come at once under --rate.")]
 
 
@@ -60,6 +71,9 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
     rate: _Rate = 0.0,
     burst: _Burst = 20,
     metrics_port: _Metrics = None,
+    queue: _Queue = None,
+    jobs: _Jobs = None,
+    changes: _Changes = None,
 ) -> None:
     """Serve tables over HTTP: rows, search, SQL, and the files themselves for readers on other machines.
 
@@ -86,6 +100,9 @@ def serve(  # noqa: PLR0913  # a parameter for each option of the command
         origins=tuple(origin or ()),
         hosts=tuple(name.lower() for name in allow_host or ()),
         proxies=tuple(proxy or ()),
+        queue=queue,
+        jobs=jobs,
+        changes=changes,
         certificate=certificate,
         key=key,
     )

@@ -26,6 +26,10 @@ def add(
     write: Annotated[
         list[str] | None, typer.Option(help="A table to which it may add rows; * for all.", metavar="TABLE")
     ] = None,
+    upkeep: Annotated[
+        list[str] | None,
+        typer.Option(help="A table that it may vacuum, scrub, reembed, reshard; * for all.", metavar="TABLE"),
+    ] = None,
     days: Annotated[float | None, typer.Option(help="Days until it is over; never by default.")] = None,
 ) -> None:
     """Make a token, and print it: FILE has its digest alone. Without a table it reads all of them."""
@@ -34,7 +38,8 @@ def add(
     from audiomem_sql.serve.tokens import ALL_TABLES, add_token
 
     tables: dict[str, list[str]] = {}
-    for scope, names in (("read", read), ("file", download), ("write", write)):
+    given = (("read", read), ("file", download), ("write", write), ("upkeep", upkeep))
+    for scope, names in given:
         for table in names or ():
             tables.setdefault(table, []).append(scope)
     expires = None if days is None else time.time() + 86400 * days

@@ -81,6 +81,8 @@ observer: Observing | None = None
 tables: weakref.WeakSet[Any] = weakref.WeakSet()
 #: Tell what is counted at caches, each of some tiers.
 caches: list[Callable[[], Iterable[CacheFigures]]] = []
+#: Called before metrics are given: whoever has tables open that others write to looks for commits.
+refreshes: list[Callable[[], None]] = []
 
 
 def staged(

@@ -26,6 +26,7 @@ _COUNTERS = {
     ),
     "store_requests": ("store_requests", "Requests to stores.", ("store", "method", "outcome")),
     "store_bytes": ("store_bytes", "Bytes to and from stores.", ("store", "direction")),
+    "jobs": ("jobs", "Jobs that ended, by how.", ("kind", "state")),
     "http_requests": ("http_requests", "Requests to the service.", ("method", "route", "status")),
 }
 _HISTOGRAMS = {
@@ -36,6 +37,7 @@ _HISTOGRAMS = {
     ),
     "lock_wait": ("lock_wait_seconds", "Time that writers waited for another one.", ("table", "kind")),
     "store_request_duration": ("store_request_duration_seconds", "Time of requests.", ("store", "method")),
+    "job_duration": ("job_duration_seconds", "Time of jobs, from their start to their end.", ("kind",)),
     "http_request_duration": ("http_request_duration_seconds", "Time of the service.", ("method", "route")),
 }
 _GAUGES = {
@@ -97,6 +99,8 @@ class _Collector:
         build = GaugeMetricFamily(PREFIX + "build_info", "The version of the library.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+        for refresh in list(hooks.refreshes):
+            refresh()
         yield from _of_tables(known_tables())
         yield from _of_caches()
 

@@ -10,10 +10,11 @@ from urllib.parse import parse_qs
 
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.served_table import ServedTable
-from audiomem_sql.serve.tokens import Token, TokenFile
+from audiomem_sql.serve.tokens import SCOPES, Token, TokenFile
 
 #: What everybody may do on a server without tokens.
 _OPEN = ("read", "file")
+_WRITING = ("write", "upkeep")
 _LONGEST = 500
 
 
@@ -32,7 +33,7 @@ class Caller:
 
     def may(self, table: str, scope: str) -> bool:
         """Whether it may do ``scope`` with ``table``."""
-        if scope == "write" and not self.writable:
+        if scope in _WRITING and not self.writable:
             return False
         return scope in _OPEN if self.token is None else self.token.allows(table, scope)
 
@@ -46,10 +47,10 @@ class Caller:
         Problem 404 for one that is not there, or that is nothing to it; 403 where it may do something else.
         """
         table = self.tables.get(name)
-        if table is None or not any(self.may(name, each) for each in ("read", "file", "write")):
+        if table is None or not any(self.may(name, each) for each in SCOPES):
             raise Problem(404, "there is no such table, or the token has nothing to do with it")
         if not self.may(name, scope):
-            if scope == "write" and not self.writable:
+            if scope in _WRITING and not self.writable:
                 raise Problem(403, "this server only reads; it is started with --writable to write")
             who = "nobody" if self.token is None else "this token not"
             raise Problem(403, f"{who} may do that with the table: it needs the scope {scope}")

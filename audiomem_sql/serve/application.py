@@ -52,7 +52,7 @@ def application(service: Service) -> ASGIApp:
         app = CORSMiddleware(
             app,
             allow_origins=list(origins),
-            allow_methods=["GET", "HEAD", "POST", "PUT"],
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",
                 "Content-Type",
@@ -61,7 +61,7 @@ def application(service: Service) -> ASGIApp:
                 "If-None-Match",
                 "Range",
             ],
-            expose_headers=["Audiomem-Version", "Content-Range", "ETag", "Retry-After"],
+            expose_headers=["Audiomem-Version", "Content-Range", "ETag", "Location", "Retry-After"],
         )
     observed: ASGIApp = instrument(AccessLog(app), metrics_path=None)
     return observed
@@ -75,6 +75,7 @@ def routes(service: Service) -> FastAPI:
     from audiomem_sql.serve import (
         problems,
         routes_file,
+        routes_jobs,
         routes_page,
         routes_rows,
         routes_sql,
@@ -94,7 +95,7 @@ def routes(service: Service) -> FastAPI:
     app.state.service = service
     routers = [module.router for module in (routes_page, routes_tables, routes_rows, routes_sql, routes_file)]
     if service.settings.writable:
-        routers.append(routes_writing.router)
+        routers += [routes_writing.router, routes_jobs.router]
     for router in routers:
         app.include_router(router)
     problems.install(app, service.hide, service.note, [each for router in routers for each in router.routes])

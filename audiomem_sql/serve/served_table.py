@@ -50,6 +50,15 @@ class ServedTable:
             self._reader.refresh()
             return self._reader.pinned(version, as_of)
 
+    def look(self) -> int:
+        """The newest version; a store that is otherwise asked now and then is asked at once."""
+        with self._lock:
+            stored = getattr(self._reader.files, "stored", None)
+            if stored is not None:
+                stored.look()
+            self._reader.refresh()
+            return self._reader.version
+
     def is_ready(self) -> bool:
         """Whether its files can be read."""
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -9,8 +10,12 @@ from typing import Self
 
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import OptionError
+from audiomem_sql.jobs.queue import Queue
+from audiomem_sql.observe import hooks
+from audiomem_sql.serve.changes import Changes
 from audiomem_sql.serve.copies import Copies
 from audiomem_sql.serve.formats import Format
+from audiomem_sql.serve.job_queue import jobs_of
 from audiomem_sql.serve.served_table import ServedTable
 from audiomem_sql.serve.settings import Settings
 from audiomem_sql.serve.sql_guard import bound_memory
@@ -38,13 +43,18 @@ class Service:
         limits = settings.limits
         self.workers = Workers(limits.threads, limits.waiting, limits.waiting_seconds)
         self.sql = SqlPool(limits, 4 * limits.threads)
+        self.jobs: Queue | None = None
+        self.changes = Changes(self.tables, settings.changes)
         self._memory_before: int | None = None
         try:
             self._open(places)
+            if settings.writable:
+                self.jobs = jobs_of(settings, self.tables, self.changes)
         except BaseException:
             self.close()
             raise
         self._memory_before = bound_memory(settings.limits.memory_bytes)
+        hooks.refreshes.append(self._refresh)
 
     def _open(self, places: Sequence[str]) -> None:
         folded: dict[str, str] = {}
@@ -58,7 +68,7 @@ class Service:
                 )
             self.tables[table.name] = table
             if self.settings.writable:
-                self.writers[table.name] = TableWriter(table)
+                self.writers[table.name] = TableWriter(table, self.changes.look)
 
     def job(self) -> Job:
         """New work."""
@@ -81,9 +91,19 @@ class Service:
         """Log a fault of the server's own."""
         LOGGER.error("%s: %s", type(error).__name__, error, exc_info=error)
 
+    def _refresh(self) -> None:
+        """Load what was committed, for metrics; a store is asked as seldom as for requests."""
+        for table in self.tables.values():
+            table.is_ready()
+
     def close(self) -> None:
         """End the work, write what is in logs to the tables, close the files."""
+        with contextlib.suppress(ValueError):
+            hooks.refreshes.remove(self._refresh)
         self.workers.close()
+        if self.jobs is not None:
+            self.jobs.close()
+        self.changes.close()
         self.sql.close()
         for writer in self.writers.values():
             writer.close()

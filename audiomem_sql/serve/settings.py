@@ -56,7 +56,9 @@ class Settings:
 
     writable: tokens may write that say so. tokens: the file of the tokens; without one everybody may read.
     origins: pages of these origins may ask (CORS). hosts: names by which it is asked, any if empty. proxies:
-    addresses of proxies whose ``X-Forwarded-For`` is believed.
+    addresses of proxies whose ``X-Forwarded-For`` is believed. queue: the address of a queue of jobs; this
+    process by default. jobs: the folder that remembers them, by default beside the first table that is no
+    URL. changes: the address of a Redis that carries changes between servers.
     """
 
     limits: Limits = Limits()
@@ -67,6 +69,9 @@ class Settings:
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
+    queue: str | None = None
+    jobs: str | None = None
+    changes: str | None = None
     certificate: str | None = None
     key: str | None = None
 
@@ -76,6 +81,8 @@ class Settings:
                 "a server that may be written to needs tokens",
                 remedy="audiomem token add tokens.json NAME --write TABLE; then --tokens tokens.json",
             )
+        if self.queue is not None and not self.writable:
+            raise OptionError("a queue is for a server that may be written to", remedy="Add --writable.")
         if (self.certificate is None) != (self.key is None):
             raise OptionError("--certificate and --key belong together", remedy="Give both, or neither.")
 

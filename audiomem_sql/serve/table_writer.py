@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -72,9 +72,13 @@ class _RepeatedError(Exception):
 
 
 class TableWriter:
-    """Writes to ``table``, which is opened for it when the first comes. Safe to use from several threads."""
+    """Writes to ``table``, which is opened for it when the first comes. Safe to use from several threads.
 
-    def __init__(self, table: ServedTable) -> None:
+    committed: called with its name after a commit.
+    """
+
+    def __init__(self, table: ServedTable, committed: Callable[[str], None]) -> None:
+        self._committed = committed
         self._served = table
         self._lock = threading.Lock()
         self._table: Table | None = None
@@ -148,6 +152,7 @@ class TableWriter:
             return self._table
 
     def _written(self) -> None:
+        self._committed(self._served.name)
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()

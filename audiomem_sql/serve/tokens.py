@@ -21,8 +21,9 @@ from audiomem_sql.errors import OptionError, StorageError
 from audiomem_sql.machine.durable import flush, replace_durably, storage_error, temporary_file
 from audiomem_sql.machine.file_access import open_regular
 
-#: What a token may do: ``read`` rows, search, SQL, versions; ``file``: read the file; ``write``: append.
-SCOPES = ("read", "file", "write")
+#: What a token may do: ``read`` rows, search, SQL, versions; ``file``: read the file; ``write``: append;
+#: ``upkeep``: have jobs done that change how a table is kept, and which old versions.
+SCOPES = ("read", "file", "write", "upkeep")
 #: Every table.
 ALL_TABLES = "*"
 _PREFIX = "am_"

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from audiomem_sql.errors import AudioMemError
+from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import Problem, problems
 
@@ -16,17 +17,22 @@ INTERVAL = 24 * 3600.0
 
 
 def scrub(
-    table: Table, rate: float = RATE, sleep: Callable[[float], object] = time.sleep
+    table: Table,
+    rate: float = RATE,
+    sleep: Callable[[float], object] = time.sleep,
+    progress: Progress | None = None,
 ) -> Iterator[Problem]:
     """Every fault in the files of ``table``, looked for at no more than ``rate`` bytes of file a second.
 
-    sleep: called with seconds; what it raises ends the search.
+    sleep: called with seconds; what it raises ends the search. progress: called with pages and all of them.
     """
     page = max(segment.file.layout.page_size for segment in table.snapshot.readable().segments)
     started, slept = time.monotonic(), 0.0
 
-    def pace(pages: int, _: int) -> None:
+    def pace(pages: int, total: int) -> None:
         nonlocal slept
+        if progress is not None:
+            progress(pages, total)
         ahead = pages * page / rate - (time.monotonic() - started)
         if ahead > 0.01:
             slept += ahead

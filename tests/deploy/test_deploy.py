@@ -49,7 +49,9 @@ def test_the_options_are_there(options: set[str]) -> None:
     assert len(chart) >= 14
     assert set(image[2:]) | set(compose) | set(chart) <= options
     # each option is a value of the chart, but what tokens, tls and metrics are values for
-    assert options - set(chart) == {"--help", "--metrics-port", "--workers"}  # pods are the processes
+    environment = {"--queue": "AUDIOMEM_QUEUE", "--changes": "AUDIOMEM_CHANGES"}
+    assert options - set(chart) == {"--help", "--metrics-port", "--workers", *environment}  # pods are the processes
+    assert all(f"name: {name}" in DEPLOYMENT for name in environment.values())
 
 
 def test_the_probes_need_no_token() -> None:
