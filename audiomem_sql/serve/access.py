@@ -16,6 +16,8 @@ from audiomem_sql.serve.tokens import SCOPES, Token, TokenFile
 _OPEN = ("read", "file")
 _WRITING = ("write", "upkeep")
 _LONGEST = 500
+#: What stands before a token among the subprotocols of a WebSocket, since browsers set no headers there.
+TOKEN_PROTOCOL = "audiomem.token."
 
 
 @dataclass(frozen=True, slots=True)

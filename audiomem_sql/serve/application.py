@@ -26,7 +26,7 @@ _SCHEMES = {
 
 def check_extra() -> None:
     """MissingExtraError unless what serves is installed."""
-    for package in ("fastapi", "pydantic", "uvicorn"):
+    for package in ("fastapi", "pydantic", "uvicorn", "websockets"):
         try:
             import_module(package)
         except ImportError:
@@ -57,6 +57,7 @@ def application(service: Service) -> ASGIApp:
                 "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
+                "Last-Event-ID",
                 "If-Match",
                 "If-None-Match",
                 "Range",
@@ -75,14 +76,18 @@ def routes(service: Service) -> FastAPI:
     from audiomem_sql.serve import (
         problems,
         routes_file,
+        routes_hls,
         routes_jobs,
+        routes_live,
         routes_page,
         routes_rows,
+        routes_sound,
         routes_sql,
         routes_tables,
         routes_writing,
         schemas,
     )
+    from audiomem_sql.serve.live import Live
 
     app = FastAPI(
         title="AudioMemory SQL",
@@ -93,7 +98,12 @@ def routes(service: Service) -> FastAPI:
         responses=schemas.PROBLEMS,
     )
     app.state.service = service
-    routers = [module.router for module in (routes_page, routes_tables, routes_rows, routes_sql, routes_file)]
+    app.state.live = Live(service)
+    modules = (
+        *(routes_page, routes_tables, routes_rows, routes_sql, routes_file),
+        *(routes_hls, routes_live, routes_sound),
+    )
+    routers = [module.router for module in modules]
     if service.settings.writable:
         routers += [routes_writing.router, routes_jobs.router]
     for router in routers:

@@ -32,6 +32,7 @@ class PatientProtocol(H11Protocol):
         self._body: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
         self._is_too_many = False
+        self._upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there, and may say what it wants."""
@@ -49,7 +50,7 @@ class PatientProtocol(H11Protocol):
             self._refuse(b"503 Service Unavailable", b"retry-after: 1\r\n")
             return
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._upgraded:
             return
         if self.cycle is None or self.cycle.response_complete:
             if self._headers is None:
@@ -80,6 +81,22 @@ class PatientProtocol(H11Protocol):
         """It took some."""
         super().resume_writing()
         self._answer = _ended(self._answer)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """The connection is a WebSocket from here on, with times of its own."""
+        self._upgraded = True
+        self._headers = _ended(self._headers)
+        super().handle_websocket_upgrade(event)
+
+    def shutdown(self) -> None:
+        """The server ends: who follows a table is told so as if the client had gone."""
+        super().shutdown()
+        cycle = self.cycle
+        known: Any = {} if cycle is None else cycle.scope
+        if cycle is not None and not cycle.response_complete and known.get("audiomem", {}).get("follows"):
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is waited for any more."""

@@ -33,6 +33,8 @@ _STATUS: dict[type[errors.AudioMemError], int] = {
     errors.AudioMemError: 500,
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+#: What remedies name for Python, and what does the same here.
+_DOORS = {"use SQL: audiomem_sql.connect(path)": "send a statement of SQL"}
 _TITLES = {
     400: "The request cannot be understood",
     401: "A token is needed",
@@ -42,6 +44,7 @@ _TITLES = {
     406: "There is no such format",
     408: "The request did not come in time",
     409: "The request does not fit what is there",
+    410: "This is not kept any more",
     412: "The state is another one",
     413: "This is too much",
     415: "There is no such format",
@@ -59,39 +62,58 @@ _TITLES = {
 
 
 class Problem(Exception):
-    """An answer that is an error: its status, what is wrong, and further headers."""
+    """An answer that is an error: its status, what is wrong, further headers, and further members."""
 
     def __init__(
-        self, status: int, detail: str, *, kind: str = "", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str = "",
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.kind = kind
         self.headers = dict(headers or {})
+        self.more = dict(more or {})
 
     def response(self) -> Response:
         """The answer."""
-        return problem_response(self.status, self.detail, self.kind, self.headers)
+        return problem_response(self.status, self.detail, self.kind, self.headers, self.more)
+
+    def content(self) -> dict[str, Any]:
+        """Its members."""
+        return _content(self.status, self.detail, self.kind, self.more)
 
 
 def problem_response(
-    status: int, detail: str, kind: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    kind: str = "",
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """An answer as RFC 9457 has it. kind: the name of our error."""
-    content = {
-        "type": f"urn:audiomem:error:{kind}" if kind else "about:blank",
-        "title": _TITLES.get(status, "Error"),
-        "status": status,
-        "detail": detail,
-    }
+    """An answer as RFC 9457 has it. kind: the name of our error. more: members of its own."""
     extra = dict(headers or {})
     if status in (429, 503, 507):
         extra.setdefault("Retry-After", "1")
     if status == 401:
         extra.setdefault("WWW-Authenticate", 'Bearer realm="audiomem", Basic realm="audiomem"')
     extra.setdefault("Cache-Control", "no-store")
-    return JSONResponse(content, status, extra, MEDIA_TYPE)
+    return JSONResponse(_content(status, detail, kind, more or {}), status, extra, MEDIA_TYPE)
+
+
+def _content(status: int, detail: str, kind: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": f"urn:audiomem:error:{kind}" if kind else "about:blank",
+        "title": _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        **more,
+    }
 
 
 def status_of(error: errors.AudioMemError) -> int:
@@ -110,7 +132,10 @@ def problem_of(error: errors.AudioMemError, hide: Callable[[str], str]) -> Probl
         return Problem(507, "the server's disk is full; nothing was written", kind=kind)
     if isinstance(error, errors.StorageError):
         return Problem(status, "the table cannot be read or written now", kind=kind)
-    return Problem(status, hide(str(error)), kind=kind)
+    text = str(error)
+    for python, http in _DOORS.items():
+        text = text.replace(python, http)
+    return Problem(status, hide(text), kind=kind)
 
 
 def _is_full(error: BaseException) -> bool:
@@ -153,7 +178,7 @@ def install(
 
     @app.exception_handler(RequestValidationError)
     async def of_validation(request: Request, error: RequestValidationError) -> Response:
-        return problem_response(400, "; ".join(_said(each) for each in error.errors()[:5]))
+        return problem_response(400, "; ".join(said(each) for each in error.errors()[:5]))
 
     @app.exception_handler(Exception)
     async def of_others(request: Request, error: Exception) -> Response:
@@ -167,7 +192,7 @@ def _methods(scope: Scope, routes: Sequence[BaseRoute]) -> set[str]:
     return {method for route in there for method in getattr(route, "methods", None) or ()}
 
 
-def _said(fault: Mapping[str, Any]) -> str:
-    """A fault of a parameter or a body, without the value."""
+def said(fault: Mapping[str, Any]) -> str:
+    """A fault of a parameter, a body or a message, without the value."""
     place = ".".join(str(part) for part in fault.get("loc", ()) if part not in ("body", "query"))
     return f"{place}: {fault.get('msg', 'is wrong')}" if place else str(fault.get("msg", "is wrong"))

@@ -21,8 +21,11 @@ _MEDIA_TYPES: Final = MappingProxyType(
         "icon.svg": "image/svg+xml",
         "main.js": "text/javascript; charset=utf-8",
         "service.js": "text/javascript; charset=utf-8",
+        "live.js": "text/javascript; charset=utf-8",
         "state.js": "text/javascript; charset=utf-8",
         "elements.js": "text/javascript; charset=utf-8",
+        "player.js": "text/javascript; charset=utf-8",
+        "sound.js": "text/javascript; charset=utf-8",
         "table.js": "text/javascript; charset=utf-8",
         "views.js": "text/javascript; charset=utf-8",
     }
@@ -34,6 +37,7 @@ _POLICY = "; ".join(
     (
         "default-src 'none'",
         *(f"{kind}-src 'self'" for kind in ("script", "style", "img", "connect")),
+        "media-src blob:",  # of Media Source Extensions
         *(f"{what} 'none'" for what in ("base-uri", "form-action", "frame-ancestors", "trusted-types")),
         "require-trusted-types-for 'script'",
     )

@@ -42,12 +42,16 @@ class ServedTable:
     def reader(self, version: str | None = None, as_of: str | None = None) -> TableReader:
         """The table as it is now, at a version (number or tag), or at a time; it must not be closed.
 
-        QueryError for a version that is not kept, OptionError for a version and a time.
+        Problem 410 for a version that is not kept any more, QueryError for one that there is not, OptionError
+        for a version and a time.
         """
         if version is not None and as_of is not None:
             raise OptionError("version and as_of exclude each other", remedy="Leave one out.")
         with self._lock:
             self._reader.refresh()
+            oldest = self._reader.versions[0].number
+            if version is not None and version.isdecimal() and int(version[:20]) < oldest:
+                raise gone(self._reader, f"version {int(version[:20])} is not kept any more")
             return self._reader.pinned(version, as_of)
 
     def look(self) -> int:
@@ -126,6 +130,18 @@ class ServedTable:
         """Close the files."""
         with self._lock:
             self._reader.close()
+
+
+def gone(reader: TableReader, what: str) -> Problem:
+    """410: what was there is not kept any more; the answer says what is."""
+    oldest, newest = reader.versions[0].number, reader.version
+    tags = "".join(f", {name} ({number})" for name, number in sorted(reader.tags.items()))
+    return Problem(
+        410,
+        f"{what}; kept are versions {oldest} to {newest}{tags}",
+        kind="QueryError",
+        more={"kept": {"oldest": oldest, "newest": newest, "tags": dict(reader.tags)}},
+    )
 
 
 def key_column(reader: TableReader) -> tuple[str, bool]:

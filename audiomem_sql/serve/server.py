@@ -40,15 +40,19 @@ def configured(service: Service) -> Any:
     import uvicorn
 
     from audiomem_sql.serve.patience import PatientProtocol
+    from audiomem_sql.serve.patient_socket import MESSAGE_BYTES, PatientSocket
 
     settings = service.settings
     protocol: Any = type("Protocol", (PatientProtocol,), {"limits": settings.limits})
+    sockets: Any = type("Sockets", (PatientSocket,), {"limits": settings.limits})
     config = uvicorn.Config(
         application(service),
         host=settings.host,
         port=settings.port,
         http=protocol,
-        ws="none",
+        ws=sockets,
+        ws_max_size=min(MESSAGE_BYTES, settings.limits.body_bytes),
+        ws_per_message_deflate=False,  # its memory is by connection
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -18,9 +18,11 @@ from audiomem_sql.serve.formats import Format
 from audiomem_sql.serve.job_queue import jobs_of
 from audiomem_sql.serve.served_table import ServedTable
 from audiomem_sql.serve.settings import Settings
+from audiomem_sql.serve.sound import Looks
 from audiomem_sql.serve.sql_guard import bound_memory
 from audiomem_sql.serve.sql_pool import SqlPool
 from audiomem_sql.serve.streaming import Made, Streamed
+from audiomem_sql.serve.streams import Streams
 from audiomem_sql.serve.table_writer import TableWriter
 from audiomem_sql.serve.tokens import TokenFile
 from audiomem_sql.serve.work import Job, Workers
@@ -40,6 +42,8 @@ class Service:
         self.tables: dict[str, ServedTable] = {}
         self.writers: dict[str, TableWriter] = {}
         self.copies = Copies()
+        self.streams = Streams()
+        self.looks = Looks()
         limits = settings.limits
         self.workers = Workers(limits.threads, limits.waiting, limits.waiting_seconds)
         self.sql = SqlPool(limits, 4 * limits.threads)
@@ -109,6 +113,7 @@ class Service:
             writer.close()
         for table in self.tables.values():
             table.close()
+        self.streams.close()
         self.copies.close()
         if self._memory_before is not None:
             bound_memory(self._memory_before)

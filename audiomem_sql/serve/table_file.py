@@ -54,7 +54,7 @@ class OpenedFile:
         for start, stop in ranges:
             while start < stop:
                 chunk = os.pread(self.handle, min(_CHUNK, stop - start), start)
-                if not chunk or _state(os.fstat(self.handle)) != _state(self.status):
+                if not chunk or state_of(os.fstat(self.handle)) != state_of(self.status):
                     raise AbortedError("the file changed while it was sent")
                 yield chunk
                 start += len(chunk)
@@ -101,7 +101,7 @@ def open_still(path: str) -> OpenedFile:
             if abs(time.time_ns() - changed) > _TIME_STEP * 1e9:
                 front = os.pread(handle, _FRONT, 0)
                 after = os.fstat(handle)
-                if _state(after) == _state(status):
+                if state_of(after) == state_of(status):
                     return OpenedFile(handle, status, _tag(status, front))
         except OSError as error:
             os.close(handle)
@@ -115,10 +115,11 @@ def _has_more(path: str) -> bool:
     return os.path.lexists(path + "-wal") or os.path.isdir(path + ".d")
 
 
-def _state(status: os.stat_result) -> tuple[int, ...]:
+def state_of(status: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from another one, and from itself once it was written to."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _tag(status: os.stat_result, front: bytes) -> str:
     """A strong tag. What changes links and modes alone, and no byte, changes no tag."""
-    return f'"{sha256(repr(_state(status)).encode() + front).hexdigest()[:32]}"'
+    return f'"{sha256(repr(state_of(status)).encode() + front).hexdigest()[:32]}"'

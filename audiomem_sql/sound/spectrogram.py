@@ -13,6 +13,7 @@ import numpy as np
 
 from audiomem_sql.audio import PageSource, Picture, unpacked
 from audiomem_sql.errors import MissingExtraError, OptionError, StorageError
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.sound.band_health import BandState, band_states
 from audiomem_sql.storage.pages import PageKind
 from audiomem_sql.storage.segment import ReadableSegment
@@ -56,7 +57,7 @@ def draw(snapshot: Snapshot, picture: str | os.PathLike[str]) -> None:
     profile = segment.file.profile
     states = band_states(snapshot)
     figure.suptitle(
-        f"{os.path.basename(segment.path)}: {segment.rows:,} rows, modulation {_modulation(segment)}, "
+        f"{os.path.basename(segment.path)}: {segment.rows:,} rows, modulation {modulation(segment)}, "
         f"{profile.sample_rate / 1000:g} kHz, {profile.bits_per_sample} bit, "
         f"protection {segment.file.layout.level.name}",
         parse_math=False,
@@ -104,7 +105,7 @@ def draw_cover(snapshot: Snapshot) -> Picture:
     for number, kind in enumerate(kind for kind in KINDS if kind in kinds):
         x, y = 0.93 - 0.11 * (number % 2), 0.085 - 0.035 * (number // 2)
         figure.text(x, y, kind, color=KINDS[kind], fontsize=17, ha="right", va="center")
-    said = f"{_modulation(segment)} · protection {segment.file.layout.level.name}"
+    said = f"{modulation(segment)} · protection {segment.file.layout.level.name}"
     figure.text(0.07, 0.085, said, color=FAINT, fontsize=17, va="center")
     said = f"{profile.sample_rate / 1000:g} kHz · {profile.bits_per_sample} bit · {len(kinds):,} pages"
     said += " · audiomem-sql"
@@ -133,7 +134,8 @@ def _figure(**options: Any) -> Any:
     return figure
 
 
-def _modulation(segment: ReadableSegment) -> str:
+def modulation(segment: ReadableSegment) -> str:
+    """How the pages became sound, in words."""
     mode = segment.file.mode
     return "pcm" if mode is None else f"spectrum, {mode.plan.name}, {mode.robustness}"
 
@@ -157,6 +159,7 @@ def levels(
     window = np.hanning(WINDOW)
     shown = np.empty((ROWS, columns))
     for column in range(columns):
+        check_interrupt()
         frames, _ = sound.read_checked(column * windows // columns * together, together)
         part = unpacked(frames[:, : profile.channel_size], profile).reshape(-1)[:WINDOW]
         part = part / (1 << profile.bits_per_sample - 1)
@@ -213,7 +216,18 @@ def _health(axes: Any, states: list[BandState]) -> None:
 
 
 def kinds_of_pages(segment: ReadableSegment) -> list[str]:
-    """catalog, data, parity or damaged: of every page."""
+    """catalog, data, parity or damaged: of every page, all of which are read."""
+    file = segment.file
+    kinds = page_kinds(segment)
+    for damage in file.damage():
+        kinds[damage.page] = "damaged"
+    for page in file.missing:
+        kinds[page] = "damaged"
+    return kinds
+
+
+def page_kinds(segment: ReadableSegment) -> list[str]:
+    """catalog, data or parity: of every page, as it was written."""
     file = segment.file
     if file.map is not None:
         kinds = [PageKind(file.map.kind_of(page)[0]).name.lower() for page in range(file.page_count)]
@@ -221,10 +235,6 @@ def kinds_of_pages(segment: ReadableSegment) -> list[str]:
         first = -(-segment.data_cell // file.layout.cells)
         kinds = ["catalog"] * first + ["data"] * max(0, file.page_count - 2 * first) + ["catalog"] * first
         del kinds[file.page_count :]
-    for damage in file.damage():
-        kinds[damage.page] = "damaged"
-    for page in file.missing:
-        kinds[page] = "damaged"
     return kinds
 
 

@@ -56,6 +56,7 @@ class Running:
     client: httpx.Client
     service: Service
     log: list[str] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
 
 
 class _Lines(logging.Handler):
@@ -89,7 +90,9 @@ def serving(*places: Path | str, **settings: Any) -> Iterator[Running]:
             # none is kept: an impatient server may close it in the moment in which it is used again
             once = httpx.Limits(max_keepalive_connections=0)
             with httpx.Client(base_url=addresses[0], timeout=30, limits=once) as client:
-                yield Running(addresses[0], client, service, lines)
+                yield Running(
+                    addresses[0], client, service, lines, lambda: setattr(server, "should_exit", True)
+                )
         finally:
             server.should_exit = True
             thread.join(30)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from hashlib import sha512
 from pathlib import Path
 
 import httpx
@@ -40,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, st
     with Table.create(folder / "other.flac", ["n INTEGER"]) as table:
         table.append([{"n": 1}])
     tokens = str(folder / "tokens.json")
-    token = add_token(tokens, "person", {"*": ["read"]})
+    token = add_token(tokens, "person", {"*": ["read", "file"]})
     with serving(folder / "kb.flac", folder / "other.flac", tokens=tokens) as server:
         yield server, token
 
@@ -249,3 +250,74 @@ def test_a_token(site: tuple[Running, str], browser: Browser) -> None:
         assert page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]") == [0, 0, ""]
     assert {httpx.URL(each.url).host for each in seen} == {"127.0.0.1"}
     assert not any(token in each.url for each in seen)
+
+
+def test_results_while_typing_and_versions_as_they_come(site: tuple[Running, str], page: Page) -> None:
+    server, _ = site
+    hits = page.locator("#hits li")
+    searches: list[str] = []
+    sent: list[str] = []
+    page.on("request", lambda asked: searches.append(asked.url) if "/search" in asked.url else None)
+    page.on("websocket", lambda socket: socket.on("framesent", lambda text: sent.append(str(text))))
+    go(page, "table=kb&q=cell")
+    expect(hits).to_have_count(20)
+    page.focus("#query")
+    before = len(searches)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("words: samples", delay=20)
+    expect(hits).to_have_count(1)
+    assert page.evaluate("document.activeElement.id") == "query"
+    assert page.input_value("#query") == "words: samples"
+    assert "q=words%3A+samples" in page.url
+    assert len(searches) == before  # they went over the WebSocket
+    assert any('"type":"search"' in text for text in sent)
+    with Table(server.service.tables["kb"].place) as table:
+        newest = table.append([{"title": "late", "body": "It came late, with samples."}])
+    expect(page.locator("#news")).to_have_text(f"Version {table.version} came: 1 inserted.")
+    expect(hits).to_have_count(1)
+    page.click("#news-show")
+    expect(hits).to_have_count(2)
+    expect(page.locator("#news")).to_be_empty()
+    assert newest is not None
+
+
+def test_the_sound_is_played_and_looked_at(tmp_path: Path, browser: Browser) -> None:
+    """Chromium plays the stream; the rows of the chapter are shown, and what is damaged."""
+    path = tmp_path / "kb.flac"
+    with Table.create(path, ["id INTEGER PRIMARY KEY", "title TEXT"], {"profile": "embedded"}) as table:
+        table.append([{"title": f"{n} {sha512(b'%d' % n).hexdigest() * 8}"} for n in range(600)])
+    token = add_token(str(tmp_path / "tokens.json"), "person", {"*": ["read", "file"]})
+    with serving(path, tokens=str(tmp_path / "tokens.json")) as server, browser.new_context() as context:
+        context.add_init_script(KEEP % token)
+        page, faults = context.new_page(), []
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if is_fault(said) else None)
+        page.goto(f"{server.address}#table=kb&view=sound")
+        expect(page.locator("#status")).to_contain_text("22.05 kHz, 16 bit")
+        expect(page.locator("#spectrogram")).to_be_visible()
+        assert (
+            page.evaluate(
+                "document.querySelector('#spectrogram').getContext('2d').getImageData(0, 9, 1, 1).data[3]"
+            )
+            == 255
+        )
+        page.click("#listen")
+        while not page.evaluate("document.querySelector('#audio').currentTime > 0.2"):
+            page.wait_for_timeout(50)
+        chapters = page.locator("#chapters button")
+        page.click("#player summary")
+        last = chapters.filter(has_text="rows").last
+        last.click()
+        expect(page.locator("#played tbody tr").first).to_be_visible()
+        expect(page.locator("#chapter")).to_contain_text("rows")
+        first = page.locator("#chapter").inner_text().split("rows ")[1].split()[0]
+        expect(page.locator("#played tbody th").first).to_have_text(first)
+        page.click("#damage-read")
+        expect(page.locator("#damage-said")).to_have_text("Nothing is damaged.")
+        expect(page.locator("#legend")).to_contain_text("data:")
+        assert token not in page.content()
+        page.click("nav a[data-view=rows]")
+        expect(page.locator("#rows tbody tr")).to_have_count(50)
+        assert page.evaluate("document.querySelector('#audio').src") == ""
+        assert faults == []

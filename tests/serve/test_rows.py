@@ -268,3 +268,10 @@ def test_names_that_are_there_twice() -> None:
 def test_a_cursor_is_read_as_it_was_written() -> None:
     for cursor in (Cursor(1, -5), Cursor(10**6, 2**63 - 1)):
         assert Cursor.parse(cursor.text()) == cursor
+
+
+def test_a_remedy_is_one_of_http(server: Running) -> None:
+    for path in ("rows?k=1", "search?query=x", "changes?rows=true"):
+        refused = server.client.get(f"/tables/kb/{path}&where=nope+=+1")
+        assert refused.status_code == 400
+        assert refused.json()["detail"].endswith("For everything else send a statement of SQL")

@@ -20,6 +20,7 @@ VIEWS = (
     "view=rows&version=first",
     "view=sql",
     "view=sql&sql=SELECT+1",
+    "view=sound",
 )
 
 
@@ -42,8 +43,19 @@ def test_nothing_is_found(
         context.add_init_script(KEEP % token)
         for view in VIEWS:
             go(page, f"table=kb&{view}")
+            if view == "view=sound":
+                listen(page)
             check(page)
             assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def listen(page: Page) -> None:
+    """Have all that the view of the sound can show."""
+    page.click("#listen")
+    page.locator("#played tbody tr, #chapters li").first.wait_for(state="attached")
+    page.click("#player summary")
+    page.click("#damage-read")
+    page.locator("#damage-map").wait_for()
 
 
 def check(page: Page) -> None:

@@ -1,18 +1,24 @@
 // The page: what the address says is shown, and what is typed becomes an address.
 
 import { by, option } from "./elements.js";
+import { follow, newest, stop } from "./live.js";
 import { ask, setToken, tablePath, token } from "./service.js";
+import { leaveSound, sound } from "./sound.js";
 import { fragment, go, read } from "./state.js";
 import { load, showRow, showVersions } from "./table.js";
 import { rows, search, sql } from "./views.js";
 
-const VIEWS = { search, rows, sql };
-const RESULTS = { search: "hits", rows: "rows", sql: "sql-rows" };
+const VIEWS = { search, rows, sql, sound };
+const RESULTS = { search: "hits", rows: "rows", sql: "sql-rows", sound: "played" };
 let tables = null;
 let table = null;
 let running = new AbortController();
 let shownView = null;
 let shownRow = "";
+let typing = 0;
+
+// milliseconds without a key after which is searched
+const PAUSE = 150;
 
 async function loadTables(signal) {
   tables ??= (await ask("tables", { signal })).tables;
@@ -25,14 +31,32 @@ async function loadTable(state, signal) {
   const name = state.table || tables[0].name;
   by("table").value = name;
   // a version that is named stays as it is; the newest may be another one by now
-  if (state.version && table?.name === name && table.asked === state.version) return;
+  const same = table?.name === name && table.asked === state.version;
+  if (same && (state.version || newest(name) === table.version)) return;
   const loaded = await load(name, state.version, signal);
   loaded.asked = state.version;
+  if (signal.aborted) return;
   table = loaded;
+  tellNews("");
+  follow(name, table.newest, committed);
+}
+
+/** A version was committed. */
+function committed(event) {
+  if (!table || event.version <= table.newest) return;
+  table.add(event);
+  showVersions(table);
+  const counts = [event.inserted && `${event.inserted.toLocaleString("en")} inserted`, event.deleted && `${event.deleted.toLocaleString("en")} deleted`];
+  tellNews(`Version ${event.version} came${counts.some(Boolean) ? `: ${counts.filter(Boolean).join(", ")}` : ""}.`);
+}
+
+function tellNews(text) {
+  by("news").textContent = text;
+  by("news-show").hidden = !text;
 }
 
 function fillFields(state) {
-  by("query").value = state.q;
+  if (!typing) by("query").value = state.q;
   by("where").value = by("search-where").value = state.where;
   by("sql").value = state.sql;
 }
@@ -73,8 +97,9 @@ async function showView(state, signal) {
   shownView = null;
   showFrame(state);
   fillFields(state);
+  if (state.view !== "sound") leaveSound();
   by("content").setAttribute("aria-busy", "true");
-  by("status").textContent = "Loading…";
+  if (state.view !== "search" || !by("hits").children.length) by("status").textContent = "Loading…";
   try {
     await loadTables(signal);
     if (signal.aborted) return;
@@ -123,6 +148,8 @@ function askForToken(why) {
 
 function useToken(value) {
   setToken(value);
+  stop();
+  leaveSound();
   tables = table = null;
   // nothing stays of what another token may read
   for (const id of ["hits", "rows", "sql-rows", "row-values", "table", "tag"]) by(id).replaceChildren();
@@ -171,9 +198,23 @@ function onSubmit(id, act) {
   });
 }
 
-onSubmit("search-form", () =>
-  go({ q: by("query").value, mode: by("mode").value, in: by("column").value, where: by("search-where").value, row: "" }),
-);
+function searchNow(options) {
+  clearTimeout(typing);
+  typing = 0;
+  const asked = { q: by("query").value, mode: by("mode").value, in: by("column").value, where: by("search-where").value };
+  go({ ...asked, row: "" }, options);
+}
+
+onSubmit("search-form", () => searchNow());
+by("query").addEventListener("input", (event) => {
+  if (event.isComposing) return;
+  clearTimeout(typing);
+  typing = setTimeout(() => searchNow({ replace: true }), PAUSE);
+});
+by("news-show").addEventListener("click", () => {
+  by("version").focus();
+  go({ version: "", after: "", row: "" });
+});
 onSubmit("rows-form", () => go({ where: by("where").value, after: "", row: "" }));
 onSubmit("sql-form", () => go({ sql: by("sql").value }));
 onSubmit("token-form", () => useToken(by("token").value.trim()));

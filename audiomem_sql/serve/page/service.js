@@ -32,32 +32,49 @@ export function setToken(value) {
 
 /** The JSON at a path below the page. body: of a POST. Problem for an error. */
 export async function ask(path, { query = {}, body, signal } = {}) {
-  const address = new URL(path, new URL(".", document.baseURI));
+  const address = addressOf(path);
   for (const [name, value] of Object.entries(query)) {
     if (value !== "" && value !== null && value !== undefined) address.searchParams.append(name, value);
   }
   const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const options = {
+    method: body === undefined ? "GET" : "POST",
+    body: body === undefined ? undefined : JSON.stringify(body),
+    cache: "no-store",
+  };
+  const answer = await answerOf(address, headers, { ...options, signal });
+  return whole(() => answer.json());
+}
+
+/** The bytes at a path below the page, which the browser may keep. Problem for an error. */
+export async function askForBytes(path, signal) {
+  const answer = await answerOf(addressOf(path), {}, { signal });
+  return whole(() => answer.arrayBuffer());
+}
+
+const addressOf = (path) => new URL(path, new URL(".", document.baseURI));
+
+async function answerOf(address, headers, options) {
   if (held) {
     if (/[^\x21-\x7e]/.test(held)) throw new Problem(401, "the token has characters that no token has");
     headers.Authorization = `Bearer ${held}`;
   }
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  // without credentials, since the browser would ask for a password of its own where a token is missing
-  const options = { headers, signal, credentials: "omit", cache: "no-store", redirect: "error" };
   let answer;
   try {
-    answer = await fetch(address, {
-      ...options,
-      method: body === undefined ? "GET" : "POST",
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    // without credentials, since the browser would ask for a password of its own where a token is missing
+    answer = await fetch(address, { ...options, headers, credentials: "omit", redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "the server cannot be reached");
   }
   if (!answer.ok) throw await problemOf(answer);
+  return answer;
+}
+
+async function whole(read) {
   try {
-    return await answer.json();
+    return await read();
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "the answer broke off before its end");

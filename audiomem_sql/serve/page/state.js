@@ -1,7 +1,7 @@
 // What is shown, as the fragment of the address says it, so that a view can be linked.
 
 const NAMES = ["table", "view", "version", "q", "mode", "in", "where", "after", "sql", "row"];
-const VIEWS = ["search", "rows", "sql"];
+const VIEWS = ["search", "rows", "sql", "sound"];
 
 /** The state in the address. columns: null for those that are shown by default. */
 export function read() {

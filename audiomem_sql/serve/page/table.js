@@ -28,6 +28,12 @@ export class Table {
     return (small.length ? small : this.columns).map((each) => each.name);
   }
 
+  /** A version that came behind the newest one. */
+  add(event) {
+    this.newest = event.version;
+    this.versions.push({ tags: [], ...event });
+  }
+
   /** A query for the row with a key, in this version. */
   rowQuery(key) {
     const { name, type } = this.key;

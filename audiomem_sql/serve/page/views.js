@@ -1,6 +1,7 @@
 // The three views: search, rows, SQL. Each asks the service, and says in a sentence what came.
 
 import { by, element, marked, option, shown, tableOf, textOf } from "./elements.js";
+import { searchWhileTyping } from "./live.js";
 import { ask, quoted, tablePath } from "./service.js";
 import { fragment, go, read } from "./state.js";
 import { showRow } from "./table.js";
@@ -64,7 +65,8 @@ export async function search(state, table, signal) {
   if (!body.columns.length) body.columns = [snippet];
   if (column) body.column = column;
   if (state.where.trim()) body.where = state.where;
-  const found = await ask(`${tablePath(table.name)}/search`, { body, signal });
+  const path = `${tablePath(table.name)}/search`;
+  const found = await (searchWhileTyping(table.name, body, signal) ?? ask(path, { body, signal }));
   if (signal.aborted) return "";
   hits.replaceChildren(...found.rows.map((row, at) => hit(table, found.columns, row, snippet, at + 1)));
   return found.rows.length ? `${count(found.rows.length, "result")} in version ${found.version}.` : "Nothing was found.";
