@@ -15,6 +15,12 @@ def backup(
     version: Annotated[
         str | None, typer.Option("--version", help="A number or a tag [default: the newest].")
     ] = None,
+    writable: Annotated[
+        bool,
+        typer.Option(
+            "--writable", help="Of shards at a URL: a table to write to, which newer copies do not replace."
+        ),
+    ] = False,
     replica: Replicas = None,
 ) -> None:
     """Copy a table to a new file while others go on writing to it. The copy has the version and all before
@@ -29,7 +35,7 @@ def backup(
 
     with Table(file, replicas=replica) as table:
         with bar("work") as progress:
-            number = table.backup(copy, version, progress=progress.to)
+            number = table.backup(copy, version, writable=writable, progress=progress.to)
         rows = table.at(number).rows
         print(f"{copy}: version {number} of {file}, {output.counted(rows, 'row')}")
         before = sum(each.number < number for each in table.versions)

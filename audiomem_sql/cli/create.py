@@ -35,7 +35,10 @@ def create(
     ] = None,
     model_backend: Annotated[str | None, typer.Option(help="What runs the model: torch or onnx.")] = None,
     shards: Annotated[
-        int | None, typer.Option(help="Make a folder with so many files, whose rows are one table.")
+        int | None,
+        typer.Option(
+            help="Make a folder with so many files, whose rows are one table [default: 16 of FILE.shards]."
+        ),
     ] = None,
     shard_key: Annotated[
         str | None, typer.Option(help="Columns whose hash says which file a row is in: a,b.")

@@ -22,6 +22,7 @@ from audiomem_sql.indexes.words import Expression, Statistics, words_of
 from audiomem_sql.machine.block_cache import SHARED
 from audiomem_sql.scan import Filter, RowFilter
 from audiomem_sql.search.ranking.keyword_search import Group, matched_groups, statistics_of
+from audiomem_sql.search.ranking.lists_of_processes import Choice, Offer
 from audiomem_sql.search.ranking.vector_ranking import VectorRanking
 from audiomem_sql.shards import ShardedSnapshot, SomeShards, sharded_files
 from audiomem_sql.shards.version_bytes import Pin
@@ -42,15 +43,16 @@ class ShardSearches:
 
     def answer(self, data: bytes) -> Any:
         """What is asked for. AudioMemError where it cannot be found."""
-        (place, version, pins), numbers, asked = pickle.loads(data)
+        (place, version, pins), numbers, asked, own = pickle.loads(data)
         kind, arguments = pickle.loads(asked)
         rows = self._rows(place, version, pins, numbers)
         answers: dict[str, Callable[..., Any]] = {
+            "lists": self._lists,
             "nearest": self._nearest,
             "words": self._words,
             "scores": self._scores,
         }
-        return answers[kind](rows, *arguments)
+        return answers[kind](rows, *arguments, *own)
 
     def _rows(self, place: str, version: int, pins: tuple[Pin, ...], numbers: Sequence[int]) -> SomeShards:
         """The rows of some shards at a version."""
@@ -83,11 +85,18 @@ class ShardSearches:
         filters: tuple[Filter, ...],
         row_filter: RowFilter | None,
         k: int,
+        choice: Choice | None = None,
     ) -> tuple[I64Array, F32Array]:
         """The nearest rows and their distances."""
-        ranking = self._kept(number, lambda: VectorRanking(rows, column, query, filters, row_filter))
-        found: tuple[I64Array, F32Array] = ranking.best(k)
-        return found
+        return self._ranking(rows, number, column, query, filters, row_filter).best(k, choice)
+
+    def _lists(self, rows: SomeShards, number: Any, *asked: Any) -> Offer | None:
+        """The lists among which a search for the nearest rows chooses."""
+        return self._ranking(rows, number, *asked).offered()
+
+    def _ranking(self, rows: SomeShards, number: Any, *asked: Any) -> VectorRanking:
+        ranking: VectorRanking = self._kept(number, lambda: VectorRanking(rows, *asked))
+        return ranking
 
     def _words(
         self, rows: SomeShards, number: Any, columns: dict[str, int], words: dict[str, str], asked: Expression

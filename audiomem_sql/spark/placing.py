@@ -15,6 +15,7 @@ from audiomem_sql.shards import Placement, is_sharded, key_columns, manifest_at,
 from audiomem_sql.spark.options import SourceOptions
 from audiomem_sql.spark.writing import new_schema
 from audiomem_sql.table.existence import table_is_there
+from audiomem_sql.table.sharded_creation import options_at
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -75,7 +76,10 @@ def _placement(frame: DataFrame, options: SourceOptions) -> tuple[Placement, int
         manifest, _ = manifest_at(path if "://" in path else f"{path.rstrip('/')}/manifest")
         placement, count = manifest.placement_at(manifest.newest, manifest.schema), len(manifest.shards)
     else:
-        schema, count = new_schema(options, frame.schema), int(options.given.get("shards", 0))
+        schema, count = (
+            new_schema(options, frame.schema),
+            int(options_at(path, options.given).get("shards", 0)),
+        )
         if not count:
             raise OptionError("by_shard takes the options of a new table", remedy="Say how many: shards=16.")
         placement = Placement(schema, key_columns(schema, options.names("shard_key")), spread(count))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import ShardedSnapshot
+from audiomem_sql.table.sharded_creation import check_one_file, is_folder_name
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep import repair
 from audiomem_sql.upkeep.repair import Repair
@@ -24,6 +26,7 @@ def repair_copy(
         from audiomem_sql.table.sharded_copies import repaired_copy
 
         return repaired_copy(snapshot, target, progress)
+    check_one_file(target)
     return repair.repair_copy(snapshot, files, target, progress)
 
 
@@ -37,6 +40,7 @@ class Copying:
         path: str | os.PathLike[str],
         version: int | str | None = None,
         *,
+        writable: bool = False,
         progress: Progress | None = None,
     ) -> int:
         """Copy the table to ``path``, which must be free, as one file; the version that the copy has.
@@ -44,9 +48,11 @@ class Copying:
         A sharded table is copied to a folder of as many shards; to a file, without the versions before, if
         ``path`` ends in ``.flac``. version: a number or a tag, by default the newest; earlier versions are in
         the copy, later ones are not. Nobody is kept from writing meanwhile. The file gets its name when it is
-        whole and durable. progress: called with work done and work in all.
+        whole and durable. writable: a copy of a sharded table at a URL is written to there, and is not
+        replaced by newer copies; other copies are in any case. progress: called with work done and work in
+        all.
         """
-        return self._upkeep.backup(path, version, progress)
+        return self._upkeep.backup(path, version, progress, writable=writable)
 
     def stream(
         self,
@@ -65,4 +71,10 @@ class Copying:
         called with work done and work in all. OptionError for impossible seconds, StorageError for a place
         that is not free or cannot be written; then there is no stream there.
         """
+        if is_folder_name(where):
+            raise OptionError(
+                "only sharded tables are called .shards, and a stream is none",
+                file=os.fsdecode(where),
+                remedy="Choose another name.",
+            )
         return self._upkeep.stream(where, version, seconds, progress)

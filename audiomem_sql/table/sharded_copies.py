@@ -100,8 +100,7 @@ def copy_to_store(
     Shards whose commits are those of the older copy stay as they are. StorageError for another table, or one
     with other commits, BusyError where another copy came first; then what is there stays as it is.
     """
-    if not is_sharded(url):
-        raise not_on_shards("is not copied to an object", shown(url), "Name a folder: s3://bucket/kb.shards.")
+    check_called_shards(url)
     with InFile(shown(url)):
         target = ShardedTarget(url)
         names = target.begin(snapshot)
@@ -110,6 +109,12 @@ def copy_to_store(
                 names[number] = _put_copy(target, snapshot, number, options)
             _tell(progress, number + 1, len(names))
         target.commit(snapshot.manifest, names)
+
+
+def check_called_shards(url: str) -> None:
+    """UnsupportedError for a URL that is not called as a sharded table is."""
+    if not is_sharded(url):
+        raise not_on_shards("is not copied to an object", shown(url), "Name a folder: s3://bucket/kb.shards.")
 
 
 def _put_copy(target: ShardedTarget, snapshot: ShardedSnapshot, number: int, options: TableOptions) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.errors import InFile, OptionError
+from audiomem_sql.errors import InFile, OptionError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.file_names import resolved
 from audiomem_sql.machine.new_folder import new_folder
-from audiomem_sql.machine.urls import is_url, shown
+from audiomem_sql.machine.urls import file_name, is_url, shown
 from audiomem_sql.shards import (
     EXTENSION,
     MANIFEST,
@@ -39,6 +39,15 @@ from audiomem_sql.versions import Snapshot, TableFiles
 
 #: Options of a sharded table alone: how many shards, the columns that place rows, those with zone maps.
 SHARD_OPTIONS = ("shards", "shard_key", "shard_zones")
+#: How many shards a table has that is called ``.shards`` where nobody says it.
+DEFAULT_SHARDS = 16
+
+
+def options_at(path: str | os.PathLike[str], options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of a new table at ``path``: with ``shards`` if it is called ``.shards``."""
+    if "shards" in options or not is_folder_name(path):
+        return options
+    return {**options, "shards": DEFAULT_SHARDS}
 
 
 def takes_shards(options: Mapping[str, Any]) -> bool:
@@ -47,6 +56,12 @@ def takes_shards(options: Mapping[str, Any]) -> bool:
     if given and "shards" not in options:
         raise OptionError(f"{given[0]} is for sharded tables", remedy="Say how many: shards=16.")
     return bool(given)
+
+
+def create_new(path: str | os.PathLike[str], schema: Schema, options: Mapping[str, Any]) -> None:
+    """Make an empty table at ``path``, which must be free: shards if options or its name say so."""
+    chosen = options_at(path, options)
+    (create_folder if takes_shards(chosen) else create_file)(path, schema, chosen)
 
 
 def create_folder(path: str | os.PathLike[str], schema: Schema, options: Mapping[str, Any]) -> None:
@@ -106,7 +121,18 @@ def check_same_shards(snapshot: Snapshot, options: MutableMapping[str, Any]) -> 
 
 def is_folder_name(path: str | os.PathLike[str]) -> bool:
     """Whether a new table at ``path`` is to be sharded: it is called ``.shards``."""
-    return os.fsdecode(path).rstrip(os.sep).lower().endswith(EXTENSION)
+    return file_name(path).lower().endswith(EXTENSION)
+
+
+def check_one_file(path: str | os.PathLike[str]) -> None:
+    """UnsupportedError for a name that only a table of shards has, where a table of one file is copied."""
+    if is_folder_name(path):
+        raise UnsupportedError(
+            "a table of one file is not copied to shards",
+            file=os.fsdecode(path),
+            remedy="Call the copy .flac, or write the rows to a sharded table: "
+            "audiomem_sql.write_flac(audiomem_sql.dataset(path), copy, shards=16).",
+        )
 
 
 def create_salvaged(

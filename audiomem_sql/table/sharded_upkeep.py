@@ -48,7 +48,8 @@ class ShardedUpkeep(Upkeep):
     def _each(self) -> Iterator[ShardWriter]:
         """The writers of the shards, each ready to write, one after the other.
 
-        A shard that cannot be read is told before the first one is changed.
+        A shard that cannot be read is told before the first one is changed. Behind the last one the table
+        shows the shards as they are then.
         """
         session = self._sharded
         self._check_all()
@@ -60,6 +61,7 @@ class ShardedUpkeep(Upkeep):
             finally:
                 writer.accept()
                 session.adopt(number, writer)
+        session.show_anew()
 
     def _check_all(self) -> None:
         for shard in self._sharded.snapshot.shards:
@@ -140,17 +142,27 @@ class ShardedUpkeep(Upkeep):
         return repairs
 
     def backup(
-        self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
+        self,
+        path: str | os.PathLike[str],
+        version: int | str | None,
+        progress: Progress | None,
+        *,
+        writable: bool = False,
     ) -> int:
         """Copy a version to a folder or a store, or alone to one file, called ``.flac``; its number."""
         from audiomem_sql.table.one_file_copy import copy_to_file
-        from audiomem_sql.table.sharded_copies import copy_to_folder, copy_to_store
+        from audiomem_sql.table.sharded_copies import check_called_shards, copy_to_folder, copy_to_store
 
         self._session.refresh()
         opened = self._opened.pinned(version)
         copied, options = opened.snapshot, opened.options
         assert isinstance(copied, ShardedSnapshot)
-        if is_url(path):
+        if is_url(path) and writable:
+            from audiomem_sql.table.stored_sharded_creation import import_shards
+
+            check_called_shards(os.fspath(path))
+            import_shards(copied.as_newest(), os.fspath(path), options, progress)
+        elif is_url(path):
             copy_to_store(copied.as_newest(), os.fspath(path), options, progress)
         elif is_one_file(path):
             copy_to_file(copied, path, options, progress)

@@ -31,7 +31,7 @@ from audiomem_sql.shards import ShardedSnapshot, is_sharded
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.shard_encoder import EXTENSION, ShardEncoder
-from audiomem_sql.table.sharded_creation import takes_shards
+from audiomem_sql.table.sharded_creation import options_at, takes_shards
 from audiomem_sql.table.staging import ABANDONED_SECONDS, remove_staged, staging_folder
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import Snapshot, known_sources
@@ -111,6 +111,7 @@ class StagedRows:
             if is_url(self.path) or not is_sharded(self.path):
                 return self
             return replace(self, encoder=_encoder(self.path, self.path))
+        options = options_at(self.path, options)
         if not takes_shards(options):
             return self
         draft = self._draft(self.folder)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.machine.urls import below, shown
-from audiomem_sql.shards import MANIFEST, is_sharded, manifest_at
+from audiomem_sql.machine.urls import shown
+from audiomem_sql.shards import is_sharded
 from audiomem_sql.storage.segment import SegmentWriter, TableOptions, Version
 from audiomem_sql.upkeep.stored_segments import whole_file
-from audiomem_sql.versions import AlreadyThereError, Snapshot, make_table
+from audiomem_sql.versions import Snapshot, make_table
 from audiomem_sql.writing.commit import now
 from audiomem_sql.writing.stored_commit import SegmentFiles, new_writer
 
@@ -24,7 +24,6 @@ def create_stored(url: str, schema: Schema, options: TableOptions) -> None:
     """An empty table at ``url``, where nothing is. Errors as of ``make_table``."""
     from audiomem_sql.remote.commits import Commit, Footprint
 
-    _check_name(url, new=True)
     time = now()
     with SegmentFiles() as files:
 
@@ -70,32 +69,14 @@ def copy_to_store(
         make_table(url, _marker(files, snapshot.schema, options), begin)
 
 
-def _check_name(url: str, *, new: bool = False) -> None:
-    """OptionError for the name of a sharded table: it would be taken for one.
-
-    new: whether AlreadyThereError is to tell that there is one.
-    """
+def _check_name(url: str) -> None:
+    """OptionError for the name of a sharded table: it would be taken for one."""
     if is_sharded(url):
-        if new and _is_there(url):
-            raise AlreadyThereError("the table exists already", file=shown(url), remedy="Open it.")
         raise OptionError(
             "only sharded tables are called .shards",
             file=shown(url),
-            remedy="Say how many it has, shards=16, or choose another name, such as kb.flac."
-            if new
-            else "Choose another name, such as kb.flac.",
+            remedy="Choose another name, such as kb.flac.",
         )
-
-
-def _is_there(url: str) -> bool:
-    """Whether a sharded table is at ``url``."""
-    from audiomem_sql.remote import NoObjectError
-
-    try:
-        manifest_at(below(url, MANIFEST))
-    except NoObjectError:
-        return False
-    return True
 
 
 def _marker(files: SegmentFiles, schema: Schema, options: TableOptions) -> bytes:

@@ -20,12 +20,12 @@ from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.copying import Copying
-from audiomem_sql.table.creation import create_file, write_salvaged
+from audiomem_sql.table.creation import write_salvaged
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
-from audiomem_sql.table.sharded_creation import create_folder, create_salvaged, remove_new, takes_shards
+from audiomem_sql.table.sharded_creation import create_new, create_salvaged, remove_new
 from audiomem_sql.table.sharded_upkeep import upkeep_of
 from audiomem_sql.table.staging import remove_abandoned
 from audiomem_sql.table.transactions import Transactions
@@ -93,7 +93,7 @@ class Table(TableReader, Copying):
         """Create an empty table at ``path``, which must be free.
 
         columns: a schema, or definitions such as ``"id INTEGER PRIMARY KEY"``. options: see TableOptions;
-        ``shards``, ``shard_key`` and ``shard_zones`` make it a folder of several files (docs/SHARDS.md).
+        ``shards`` or a name that ends in ``.shards`` make it a folder of several files (docs/SHARDS.md).
         """
         chosen = options or {}
         with InFile(path):
@@ -105,7 +105,7 @@ class Table(TableReader, Copying):
             allow_model(model)
             if schema.semantic_columns and "model_backend" not in chosen:
                 chosen = {**chosen, "model_backend": default_backend(model)}
-            (create_folder if takes_shards(chosen) else create_file)(path, schema, chosen)
+            create_new(path, schema, chosen)
         return cls(path, cache=cache)
 
     @classmethod

@@ -19,7 +19,7 @@ from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
-from audiomem_sql.table.sharded_creation import is_folder_name
+from audiomem_sql.table.sharded_creation import check_one_file
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
 
@@ -110,7 +110,12 @@ class Upkeep:
         self._rewrite(options, Retention(), options.compression_level, progress, heard=False)
 
     def backup(
-        self, path: str | os.PathLike[str], version: int | str | None, progress: Progress | None
+        self,
+        path: str | os.PathLike[str],
+        version: int | str | None,
+        progress: Progress | None,
+        *,
+        writable: bool = False,
     ) -> int:
         """Copy a version to a new file, without keeping anybody from writing; its number."""
         from audiomem_sql.upkeep.backup import check_whole, write_backup
@@ -122,13 +127,7 @@ class Upkeep:
             check_whole(copied.files, copied.snapshot)
             copy_to_store(copied.snapshot, os.fspath(path), copied.options, progress)
             return copied.snapshot.version
-        if is_folder_name(path):
-            raise UnsupportedError(
-                "a table of one file is not copied to shards",
-                file=os.fsdecode(path),
-                remedy="Call the copy .flac, or write the rows to a sharded table: "
-                "audiomem_sql.write_flac(audiomem_sql.dataset(path), copy, shards=16).",
-            )
+        check_one_file(path)
         write_backup(copied.files, copied.snapshot, path, copied.options, progress)
         return copied.snapshot.version
 

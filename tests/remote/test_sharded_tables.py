@@ -126,8 +126,11 @@ def test_refused_writes(store: S3Store, proxy: FaultyProxy, tmp_path: Path) -> N
             write()
     with pytest.raises(StorageError, match="is there already"):
         am.create(url, COLUMNS, shards=2)
-    with pytest.raises(OptionError, match=r"only sharded tables are called \.shards"):
-        am.create(f"s3://{BUCKET}/sharded/refused/new.shards", COLUMNS)
+    with (
+        am.create(tmp_path / "one.flac", COLUMNS, profile="embedded") as one,
+        pytest.raises(OptionError, match=r"only sharded tables are called \.shards"),
+    ):
+        one.backup(f"s3://{BUCKET}/sharded/refused/new.shards")
     assert objects(store, "sharded/refused/kb.shards") == before
     assert not objects(store, "sharded/refused/new.shards")
 

@@ -446,8 +446,8 @@ def test_creation(url: str, tmp_path: Path) -> None:
         created(url)
     with pytest.raises(OptionError, match=r"ends in \.shards"):
         am.create(f"{url}.flac", COLUMNS, shards=2)
-    with pytest.raises(OptionError, match="Say how many it has"):
-        am.create(f"{url}.new.shards", COLUMNS)
+    with am.create(f"{url}.new.shards", COLUMNS) as table:
+        assert len(table.snapshot.shard_files) == 16
     with am.create(tmp_path / "kb.shards", COLUMNS, shards=2, profile="embedded") as local:
         local.append(rows(0, 3))
         with pytest.raises(UnsupportedError, match="that is written to in the store is there"):
@@ -466,6 +466,50 @@ def test_creation(url: str, tmp_path: Path) -> None:
             attempt()
     obstore.put(store, f"{key}/manifest", whole)
     assert len(am.open(url)) == 3
+
+
+def test_a_folder_with_its_history(url: str, tmp_path: Path) -> None:
+    """A copy that is written to has the versions, tags, times, columns and buckets of the folder."""
+    with am.create(tmp_path / "kb.shards", COLUMNS, shards=3, profile="embedded") as table:
+        table.append(rows(0, 30))
+        table.append(rows(30, 40))
+        table.tag("before")
+        table.alter("add column more INTEGER DEFAULT 7")
+        reshard(table.path, 4)
+        table.refresh()
+        table.append(rows(40, 50))
+        table.vacuum(retain="1")
+        assert table.versions[0].number > 1
+        assert table.backup(url, writable=True) == table.version
+        with pytest.raises(StorageError, match="is there already"):
+            table.backup(url, writable=True)
+        with am.open(url) as copy:
+            assert copy.versions == table.versions
+            assert copy.tags == table.tags
+            for version in table.versions:
+                found = [each.pinned(version.number).to_arrow() for each in (copy, table)]
+                assert found[0].sort_by("code").equals(found[1].sort_by("code")), version
+            assert copy.append(rows(50, 55)) == table.version + 1
+            assert faults(copy) == []
+        reshard(url, 2)
+        with am.open(url) as copy:
+            copy.vacuum()
+            assert len(copy) == 55
+            assert faults(copy) == []
+            assert len(copy.checkout("before")) == 40
+        table.backup(f"{url}.old.shards", version="before", writable=True)
+        with am.open(f"{url}.old.shards") as old:
+            assert old.version == table.tags["before"]
+            assert len(old) == 40
+            assert faults(old) == []
+        broken = tmp_path / "kb.shards" / "shard-0001.flac"
+        whole = broken.read_bytes()
+        broken.write_bytes(whole[: len(whole) // 2])
+        with am.open(table.path) as again, pytest.raises(AudioMemError):
+            again.backup(f"{url}.none.shards", writable=True)
+        with pytest.raises(StorageError, match="there is no manifest"):
+            am.open(f"{url}.none.shards")
+        broken.write_bytes(whole)
 
 
 def test_older_software_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -246,3 +246,15 @@ def test_savepoints_and_two_tables_in_sql(tmp_path: Path) -> None:
     ]
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+def test_upkeep_is_shown(tmp_path: Path) -> None:
+    """What is folded into segments is no longer read as rows of a log."""
+    with create(tmp_path / "kb.shards", 9) as table:
+        for upkeep in (table.checkpoint, table.merge, table.vacuum):
+            table.append([row(100 + table.version)])
+            assert table.readable.pending is not None
+            upkeep()
+            assert table.readable.pending is None
+            assert len(table.to_arrow()) == len(table)
+        check(table)

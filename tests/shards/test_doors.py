@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import audiomem_sql
 from audiomem_sql import dbapi
 from audiomem_sql.cli.main import app
-from audiomem_sql.errors import OptionError
+from audiomem_sql.errors import AudioMemError, OptionError
+from audiomem_sql.table.copying import repair_copy
 from shards.sharded import check, create, row
 
 ROWS = 60
@@ -49,6 +50,45 @@ def test_frames(tmp_path: Path, path: str) -> None:
     with audiomem_sql.open(path) as table:
         assert table.top("year DESC, code", 2, columns=["code"])["code"].to_pylist() == ["c49", "c48"]
         assert len(table._repr_html_()) > 100
+
+
+def _make_by(door: str, name: str) -> None:
+    """A table called ``name``, of which nothing says that it has shards."""
+    if door == "shell":
+        assert CliRunner().invoke(app, ["create", name, "id INTEGER PRIMARY KEY"]).exit_code == 0
+    elif door == "sql":
+        with audiomem_sql.connect("other.flac") as connection:
+            connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{name}', id INTEGER PRIMARY KEY)")
+    elif door == "frame":
+        audiomem_sql.write_flac(pd.DataFrame({"id": [1]}), name).close()
+    elif door == "DuckDB":
+        with duckdb.connect(config={"allow_unsigned_extensions": "true"}) as connection:
+            audiomem_sql.load(connection)
+            connection.execute(f"COPY (SELECT 1 AS id) TO '{name}' (PROFILE embedded)")
+    elif door == "ingest":
+        Path("a.md").write_text("a\n")
+        assert CliRunner().invoke(app, ["ingest", name, "a.md"]).exit_code == 0
+    else:
+        audiomem_sql.create(name, ["id INTEGER PRIMARY KEY"], shard_key="id").close()
+
+
+def test_what_is_called_shards_has_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By every door that makes tables, and no copy of one file is called so."""
+    monkeypatch.chdir(tmp_path)
+    audiomem_sql.create("other.flac", ["id INTEGER PRIMARY KEY"], profile="embedded").close()
+    for door in ("shell", "sql", "frame", "DuckDB", "ingest", "python"):
+        _make_by(door, f"{door}.SHARDS" if door == "python" else f"{door}.shards")
+    for folder in tmp_path.glob("*.[sS]*"):
+        assert len(list(folder.glob("shard-*.flac"))) == 16, folder
+    with audiomem_sql.create("memory://bucket/called.shards", ["a TEXT"]) as table:
+        assert len(table.snapshot.shard_files) == 16
+    with audiomem_sql.open("other.flac") as table:
+        for copied in (
+            table.backup, table.stream, lambda path: repair_copy(table.snapshot, table.files, path)
+        ):  # fmt: skip
+            with pytest.raises(AudioMemError, match="shards"):
+                copied("copy.shards")
+    assert not Path("copy.shards").exists()
 
 
 @pytest.mark.parametrize("extension", [False, True])

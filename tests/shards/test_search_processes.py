@@ -15,12 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from indexes.vectors.clustered import clustered
 
 from audiomem_sql.connections import connect
 from audiomem_sql.errors import AudioMemError, InterruptError, OptionError, QueryError
+from audiomem_sql.indexes.vectors import index_writing, visits
 from audiomem_sql.machine.interrupts import watch
 from audiomem_sql.search.ranking import processes
+from audiomem_sql.search.ranking.parallel_ranking import ParallelRanking
 from audiomem_sql.search.ranking.processes import (
     Session,
     Worker,
@@ -29,6 +33,7 @@ from audiomem_sql.search.ranking.processes import (
     shares,
     workers_of,
 )
+from audiomem_sql.search.ranking.vector_ranking import VectorRanking
 from audiomem_sql.search.shard_searches import ShardSearches
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.table.table import Table
@@ -132,6 +137,40 @@ def test_the_version_that_is_searched(path: str) -> None:
             assert _ids(old) == before
 
 
+def test_lists_are_chosen_for_all_processes_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So they look through what one process would: vectors, texts, and texts that are cut."""
+    monkeypatch.setenv("AUDIOMEM_SEARCH_PROCESSES", "2")
+    monkeypatch.setattr(index_writing, "MIN_CLUSTERED", 2000)
+    options = {"profile": "embedded", "shards": 4, "model": "hashing", "passages": "on"}
+    columns = ["id INTEGER PRIMARY KEY", "near FLOAT[16] INDEXED", "body TEXT SEMANTIC"]
+    vectors = clustered(2400)[:, :16].copy()
+    long = " ".join(f"mise{number} lose." for number in range(40))
+    texts = [f"kara{n % 37} nuxu{n % 11} {long if n % 300 == 0 else ''}" for n in range(2400)]
+    with Table.create(tmp_path / "t.shards", columns, options) as table:
+        table.append(pa.table({"id": range(2400), "near": vectors.tolist(), "body": texts}))
+        table.vacuum()
+    with Table(tmp_path / "t.shards") as table:
+        workers = started(table)
+        snapshot = table.snapshot
+        schema = snapshot.schema
+        for column, query in ((schema.names.index("near"), vectors[7]), (next(iter(schema.passages)), None)):
+            if query is None:
+                query = np.random.default_rng(3).normal(size=schema.columns[column].type.width)
+                query = (query / np.linalg.norm(query)).astype(np.float32)
+            alone = VectorRanking(snapshot, column, query, (), None)
+            own = ParallelRanking(snapshot, column, query, (), None)
+            searches = workers.searches
+            monkeypatch.setattr(visits, "LEAST_SEEN", 300)
+            monkeypatch.setattr(visits, "LEAST_ALLOWED", 100)
+            found = own.best(40)
+            assert workers.searches == searches + 1
+            expected = alone.best(40)
+            assert found[0].tolist() == expected[0].tolist()
+            assert np.array_equal(found[1], expected[1])
+            monkeypatch.setattr(visits, "LEAST_SEEN", 50_000)
+            assert alone.best(40)[0].tolist() != expected[0].tolist()
+
+
 def test_another_commit_in_the_place_of_the_version(path: str) -> None:
     """As where the folder was replaced by a copy of another state: whoever asks looks by itself."""
     with Table(path) as table:
@@ -139,13 +178,13 @@ def test_another_commit_in_the_place_of_the_version(path: str) -> None:
         assert isinstance(snapshot, ShardedSnapshot)
         asked = "nearest", (1, 2, np.ones(8, np.float32), (), None, 5)
         place, pins = (snapshot.place, snapshot.version), snapshot.pins
-        rowids, _ = ShardSearches().answer(pickle.dumps(((*place, pins), [0, 1], pickle.dumps(asked))))
+        rowids, _ = ShardSearches().answer(pickle.dumps(((*place, pins), [0, 1], pickle.dumps(asked), ())))
         assert len(rowids) == 5
         pins = (replace(pins[0], time=pins[0].time + 1), *pins[1:])
         with pytest.raises(AudioMemError, match="another one"):
-            ShardSearches().answer(pickle.dumps(((*place, pins), [0, 1], pickle.dumps(asked))))
+            ShardSearches().answer(pickle.dumps(((*place, pins), [0, 1], pickle.dumps(asked), ())))
         with pytest.raises(QueryError):
-            ShardSearches().answer(pickle.dumps(((place[0], 99, pins), [0, 1], pickle.dumps(asked))))
+            ShardSearches().answer(pickle.dumps(((place[0], 99, pins), [0, 1], pickle.dumps(asked), ())))
 
 
 def test_filters_of_sql(path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,7 @@ class Door:
         self.aggregates = (WritingFunction(),)
         self.settings = SETTINGS
         #: From DuckDB 1.5.6 on. Without FORMAT, COPY takes the one that is called like the file's extension.
-        self.copies = (CopyFunction("audiomem"), CopyFunction("flac"))
+        self.copies = tuple(map(CopyFunction, ("audiomem", "flac", "shards")))
 
     def is_table(self, name: str) -> bool:
         """Whether ``FROM 'name'`` is for audiomem_scan: a FLAC file that is not simply music.

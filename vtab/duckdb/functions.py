@@ -271,6 +271,7 @@ _MANY = (Parameter("union_by_name", "ANY", optional=True), Parameter("filename",
 _HIVE = (
     Parameter("hive_partitioning", "ANY", optional=True),
     Parameter("hive_types_autocast", "ANY", optional=True),
+    Parameter("hive_types", "ANY", optional=True),
 )
 _PARTIAL = Parameter("partial", "ANY", optional=True)
 _COUNT = Parameter("k", "BIGINT", optional=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 
-from audiomem_sql.errors import SchemaError
+from audiomem_sql.errors import QueryError, SchemaError
 
 #: The name of a folder whose rows have NULL.
 NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -27,6 +27,9 @@ _TIMESTAMP = re.compile(
     r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?\s*",
     re.ASCII,
 )
+#: A key and a type, as DuckDB and Python write a struct of texts.
+_ENTRY = re.compile(r"""\s*('[^']*'|"[^"]*"|[^'":,\s]+)\s*:\s*('[^']*'|"[^"]*"|[^'":,]+)\s*""")
+_ENTRIES = re.compile(f"{_ENTRY.pattern}(?:,{_ENTRY.pattern})*")
 
 
 def keys_of(path: str) -> dict[str, str]:
@@ -39,17 +42,44 @@ def keys_of(path: str) -> dict[str, str]:
     return keys
 
 
+def types_named(given: str) -> dict[str, str]:
+    """The names of types by keys that the argument ``hive_types`` has: ``{'year': INT, 'day': 'DATE'}``.
+
+    QueryError for a text that is none, and for a type that no key can have.
+    """
+    types = {
+        _bare(key): _bare(kind).upper() for key, kind in _ENTRY.findall(given.strip()[1:-1]) if _bare(key)
+    }
+    if not types or not (given.strip().startswith("{") and _ENTRIES.fullmatch(given.strip()[1:-1])):
+        raise QueryError(
+            f"hive_types is not {given:.60}", remedy="Write hive_types := {'year': 'BIGINT', 'day': 'DATE'}."
+        )
+    for key, kind in types.items():
+        if kind not in _NAMED:
+            raise QueryError(
+                f"hive_types: {key} cannot be {kind}", remedy=f"Types are: {', '.join(sorted(_NAMED))}."
+            )
+    return types
+
+
 def hive_columns(
-    paths: Sequence[str], wanted: bool | None, *, typed: bool = True
+    paths: Sequence[str], wanted: bool | None, *, typed: bool = True, types: Mapping[str, str] | None = None
 ) -> dict[str, list[pa.Scalar[Any]]]:
     """The columns that folders give, by name in ascending order: a value for each path.
 
     wanted: the argument ``hive_partitioning``; None: if all paths have the same keys. typed: the argument
-    ``hive_types_autocast``; without it all values are texts. SchemaError if columns are wanted, and paths
-    have other keys.
+    ``hive_types_autocast``; without it all values are texts. types: the names of types of some of the keys.
+    SchemaError if columns are wanted, and paths have other keys, and for a value that is not of its type;
+    QueryError for a type of what is no key.
     """
+    types = types or {}
+    if wanted is False and types:
+        raise QueryError(
+            "hive_types is for columns of folders", remedy="Leave out hive_partitioning := false."
+        )
     if wanted is False:
         return {}
+    wanted = wanted or bool(types) or None
     keys = [keys_of(path) for path in paths]
     for path, own in zip(paths, keys, strict=True):
         if own.keys() == keys[0].keys():
@@ -62,7 +92,44 @@ def hive_columns(
             file=path,
             remedy="Name files whose folders have the same keys, or pass hive_partitioning := false.",
         )
-    return {name: _column(name, paths, [own[name] for own in keys], typed=typed) for name in sorted(keys[0])}
+    for name in types:
+        if name not in keys[0]:
+            raise QueryError(
+                f"hive_types: no folder has the key {name}",
+                remedy=f"Keys are: {', '.join(sorted(keys[0])) or 'none'}.",
+            )
+    columns = {}
+    for name in sorted(keys[0]):
+        texts = [own[name] for own in keys]
+        given = types.get(name)
+        columns[name] = (
+            _column(name, paths, texts, typed=typed) if given is None else _cast(name, paths, texts, given)
+        )
+    return columns
+
+
+def _cast(name: str, paths: Sequence[str], texts: Sequence[str], kind: str) -> list[pa.Scalar[Any]]:
+    """Values of a type that was asked for. SchemaError for one that is none."""
+    arrow_type, read = _NAMED[kind]
+    values = []
+    for path, text in zip(paths, texts, strict=True):
+        value = None
+        if text != NULL and (arrow_type == pa.string() or (text and not _is_null(text))):
+            value = read(_decoded(name, path, text))
+            if value is None:
+                raise SchemaError(
+                    f"{text!r:.60} of the folder {name} is no {kind}",
+                    file=path,
+                    remedy=f"Name another type: hive_types := {{'{name}': 'VARCHAR'}}.",
+                )
+        values.append(pa.scalar(value, arrow_type))
+    return values
+
+
+def _bare(text: str) -> str:
+    """A name without the quotes around it."""
+    text = text.strip()
+    return text[1:-1] if text[:1] in ("'", '"') and text[-1:] == text[:1] and len(text) > 1 else text
 
 
 def _column(name: str, paths: Sequence[str], texts: Sequence[str], *, typed: bool) -> list[pa.Scalar[Any]]:
@@ -128,6 +195,37 @@ def _timestamp(text: str) -> datetime | None:
         return None
 
 
+def _moment(text: str) -> datetime | None:
+    day = _date(text)
+    return _timestamp(text) if day is None else datetime(day.year, day.month, day.day)
+
+
+def _day(text: str) -> date | None:
+    moment = _moment(text)
+    return None if moment is None else moment.date()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
+def _truth(text: str) -> bool | None:
+    return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}.get(text.lower())
+
+
+#: The types that a key can be given, by their names: those of integers are all BIGINT.
+_NAMED: dict[str, tuple[pa.DataType, Callable[[str], Any]]] = {
+    **dict.fromkeys(("VARCHAR", "TEXT", "STRING"), (pa.string(), str)),
+    **dict.fromkeys(("BIGINT", "INT", "INTEGER", "SMALLINT", "TINYINT"), (pa.int64(), _integer)),
+    "DOUBLE": (pa.float64(), _number),
+    **dict.fromkeys(("FLOAT", "REAL"), (pa.float32(), _number)),
+    **dict.fromkeys(("BOOLEAN", "BOOL"), (pa.bool_(), _truth)),
+    "DATE": (pa.date32(), _day),
+    "TIMESTAMP": (pa.timestamp("us"), _moment),
+}
 #: In the order in which DuckDB tries them; a value has one of them at most.
 _READERS: tuple[tuple[pa.DataType, Callable[[str], Any]], ...] = (
     (pa.date32(), _date),

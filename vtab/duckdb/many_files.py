@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -115,14 +115,15 @@ def source_of_files(
     union: bool,
     filename: bool,
     hive: bool | None = None,
-    hive_types: bool = True,
+    autocast: bool = True,
+    hive_types: Mapping[str, str] | None = None,
 ) -> Source:
     """The rows of several tables, one after the other.
 
-    union, filename, hive, hive_types: the arguments ``union_by_name``, ``filename``, ``hive_partitioning``
-    and ``hive_types_autocast``.
+    union, filename, hive, autocast: the arguments ``union_by_name``, ``filename``, ``hive_partitioning`` and
+    ``hive_types_autocast``. hive_types: the types of some keys.
     """
-    keys = hive_columns(paths, hive, typed=hive_types)
+    keys = hive_columns(paths, hive, typed=autocast, types=hive_types)
     tables = [NamedTable(path, version, as_of) for path in paths]
     fields = _fields(tables, union=union)
     for table in tables:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from audiomem_sql.errors import QueryError
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.vtab.duckdb.hive import types_named
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source
 
@@ -25,6 +26,7 @@ def audiomem_scan(
     replicas: Any = None,
     hive_partitioning: Any = None,
     hive_types_autocast: Any = None,
+    hive_types: Any = None,
 ) -> Source:
     """The rows of a table, of its newest version or of another one; path: also a glob, a folder, or a list.
 
@@ -33,7 +35,8 @@ def audiomem_scan(
     union, named, in_part = _flag(union_by_name), _flag(filename), _flag(partial)
     hive = None if hive_partitioning is None else _flag(hive_partitioning)
     many = isinstance(path, list) or (isinstance(path, str) and is_pattern(path))
-    if many or union or named or hive:
+    types = None if hive_types is None else types_named(str(hive_types))
+    if many or union or named or hive or types:
         if in_part:
             raise QueryError("partial is for one file", remedy="Name one file, or leave partial out.")
         if replicas is not None:
@@ -45,8 +48,9 @@ def audiomem_scan(
             filter,
             union=union,
             filename=named,
-            hive=hive if many or hive else False,
-            hive_types=hive_types_autocast is None or _flag(hive_types_autocast),
+            hive=hive if many or hive or types else False,
+            autocast=hive_types_autocast is None or _flag(hive_types_autocast),
+            hive_types=types,
         )
     table = NamedTable(path, version, as_of, replicas, partial=in_part)
     reader = table.bound

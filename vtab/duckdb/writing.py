@@ -31,8 +31,6 @@ from audiomem_sql.writing.streaming import STREAM_ROWS
 
 #: Batches that wait for the thread that writes.
 _WAITING = 4
-#: Files of a sharded table where nobody says how many.
-DEFAULT_SHARDS = 16
 #: In front of the name of a file that DuckDB puts in the place of another one when it is written.
 _TEMPORARY = "tmp_"
 
@@ -42,7 +40,7 @@ class NewTable:
     """What a file is to become.
 
     primary_key, semantic: as in ``write_flac``. options: see TableOptions, and those of a sharded table. What
-    is called ``.shards`` becomes one, of ``DEFAULT_SHARDS`` if nobody says how many.
+    is called ``.shards`` becomes one.
     """
 
     schema: pa.Schema
@@ -77,7 +75,7 @@ class NewTable:
     def _options_at(self, path: str) -> Mapping[str, Any]:
         """The options of a table at ``path``. OptionError for shards of a file."""
         if is_folder_name(path):
-            return {"shards": DEFAULT_SHARDS, **self.options}
+            return self.options
         given = next((name for name in SHARD_OPTIONS if name in self.options), None)
         if given is not None:
             raise OptionError(

@@ -5,7 +5,8 @@ Other rooms import from here only.
 - ``VectorCodec``: vectors as int8 codes. ``encoded_parts`` writes an index of them, as ``IndexParts``.
 - ``VectorIndex`` reads and searches it. ``DECODED_LISTS`` is the cache that all indexes of the process share,
   ``KNOWN_INDEXES`` has those that were opened (``OpenedIndex``). ``FarLists`` is for lists that are far away.
-  ``lists_of_several`` chooses what a search of several reads.
+  ``lists_of_several`` chooses what a search of several reads, ``lists_chosen`` where other processes have
+  some of them (``lists_offered``, ``lists_by_index``).
 - ``PassageIndex`` is one with several vectors a row, and ``PassageMap`` says which.
 - ``distances_of`` compares vectors that no index holds.
 
@@ -19,7 +20,14 @@ from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts
 from audiomem_sql.indexes.vectors.metrics import distances_of
 from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, OpenedIndex
 from audiomem_sql.indexes.vectors.passage_index import OpenedPassages, PassageIndex, PassageMap
-from audiomem_sql.indexes.vectors.several import lists_of_several
+from audiomem_sql.indexes.vectors.several import (
+    ListsOffered,
+    lists_by_index,
+    lists_chosen,
+    lists_of_several,
+    lists_offered,
+    many_vectors,
+)
 from audiomem_sql.indexes.vectors.visits import FarLists
 
 __all__ = [
@@ -27,6 +35,7 @@ __all__ = [
     "KNOWN_INDEXES",
     "FarLists",
     "IndexParts",
+    "ListsOffered",
     "OpenedIndex",
     "OpenedPassages",
     "PassageIndex",
@@ -36,5 +45,9 @@ __all__ = [
     "distances_of",
     "encoded_parts",
     "fitted_codec",
+    "lists_by_index",
+    "lists_chosen",
     "lists_of_several",
+    "lists_offered",
+    "many_vectors",
 ]

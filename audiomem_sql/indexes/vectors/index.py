@@ -14,14 +14,14 @@ import numpy as np
 from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
-from audiomem_sql.indexes.vectors.arrays import vectors_of
 from audiomem_sql.indexes.vectors.coded import CodedVectors
 from audiomem_sql.indexes.vectors.index_format import decode_lists
 from audiomem_sql.indexes.vectors.lists_together import ListsTogether
-from audiomem_sql.indexes.vectors.metrics import Scores, distances_of_scores, query_scale
+from audiomem_sql.indexes.vectors.metrics import Scores, distances_of_scores
 from audiomem_sql.indexes.vectors.nearest import Pool
 from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, FindCodec, OpenedIndex
-from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, scanner
+from audiomem_sql.indexes.vectors.placed_queries import PlacedQueries
+from audiomem_sql.indexes.vectors.scanning import FEW_VECTORS, OneThread, Scanner, faiss, has_faiss, scanner
 from audiomem_sql.indexes.vectors.searching_together import search_together
 from audiomem_sql.indexes.vectors.visits import FarLists, Visits
 from audiomem_sql.machine.block_cache import BlockCache
@@ -89,6 +89,7 @@ class VectorIndex:
         self._order, self._starts = opened.order, opened.starts
         self._visits = Visits(opened.centres, self.counts, parsed.metric, far)
         self._few = self.count <= FEW_VECTORS
+        self._queries = PlacedQueries(self.dimensions, parsed.metric, parsed.scale, self.codec)
 
     def __del__(self) -> None:
         KNOWN_INDEXES.trim()
@@ -145,6 +146,7 @@ class VectorIndex:
         reach: float | None = None,
         reached: int | None = None,
         lists: BoolArray | None = None,
+        of_many: bool = False,
     ) -> tuple[I64Array, F32Array]:
         """The ``k`` rows nearest to each query by the metric of the index; of cosine, by 1 - cosine.
 
@@ -160,13 +162,14 @@ class VectorIndex:
             lists reads few.
         reached: of lists that are far away, how many vectors those have at least that are read by default.
         lists: bool (lists,), these and no others, see :func:`~audiomem_sql.indexes.vectors.lists_of_several`.
+        of_many: whether several indexes that are searched have more than FEW_VECTORS together.
 
         Rows int64 (m, k), nearest first, equally near ones by number, -1 where there are fewer. Distances
         float32 (m, k), those of the decoded vectors, infinite there. Raises DataTypeError for queries that
         are no directions or have another d, MissingExtraError for more than FEW_VECTORS without FAISS.
         """
         metric, scale = self._header.metric, self._header.scale
-        directions, rotated = self._placed(queries)
+        directions, rotated = self._queries.of(queries)
         if allowed is not None and allowed.shape != (self.rows,):
             raise DataTypeError(f"a filter of {len(allowed)} rows, of an index of {self.rows}")
         allowed_counts = None if allowed is None else self.allowed_counts(allowed)
@@ -178,7 +181,7 @@ class VectorIndex:
         scaled = rotated * self.codec.steps
         shift = rotated @ self.codec.offset
         visited: BoolArray = np.any(visits, axis=0)
-        together = self._together(visited)
+        together = self._together(visited, of_many)
         if together is None:
             rows, scores = self._one_by_one(scaled, shift, visits, counts, k, allowed)
         else:
@@ -211,17 +214,10 @@ class VectorIndex:
                     self._search_list(number, query_rows, scaled, shift, allowed, count, 4 * before, pool)
         return pool.result()
 
-    def _placed(self, queries: F32Array) -> tuple[F32Array, F32Array]:
-        """Queries in units of the index, and as its codec rotates them: two times float32 (m, d)."""
-        directions = query_scale(
-            vectors_of(queries, self.dimensions), self._header.metric, self._header.scale
-        )
-        return directions, self.codec.rotated(directions)
-
     def nearness(self, query: F32Array) -> F32Array:
         """How near its lists are to float32 (d,), float32 (lists,): greater is nearer, of all indexes."""
         units = np.float32(1 if self.metric == COSINE else self._header.scale**2)
-        nearness: F32Array = units * self._visits.nearness(self._placed(query[np.newaxis])[1])[0]
+        nearness: F32Array = units * self._visits.nearness(self._queries.of(query[np.newaxis])[1])[0]
         return nearness
 
     def ahead(self, lists: BoolArray) -> BoolArray:
@@ -248,9 +244,9 @@ class VectorIndex:
             np.add.reduceat(marks, self._starts[: self.lists], dtype=np.int64) if self.lists else self.counts
         )
 
-    def _together(self, visited: BoolArray) -> ListsTogether | None:
+    def _together(self, visited: BoolArray, of_many: bool) -> ListsTogether | None:
         """The lists bool (lists,) side by side; None where there is no room, or little to look at."""
-        if self._few:
+        if self._few and not (of_many and has_faiss()):
             return None
         with self.opened.lock:
             lists = kept = self.opened.lists_together()

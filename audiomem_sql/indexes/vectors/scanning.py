@@ -86,6 +86,16 @@ def cosine_distances(vectors: F32Array, query: F32Array) -> F32Array:
     return distances
 
 
+@cache
+def has_faiss() -> bool:
+    """Whether FAISS is installed. It is imported then."""
+    try:
+        faiss()
+    except MissingExtraError:
+        return False
+    return True
+
+
 class NumpyScanner:
     """A Scanner that converts the codes to float32 by pieces, and multiplies."""
 

@@ -231,16 +231,20 @@ class Session:
         self._table = snapshot.place, snapshot.version, snapshot.pins
         self.own = snapshot.some(self._shares[0])
 
-    def ask(self, kind: str, *arguments: Any) -> None:
-        """Ask every process. WorkerFailedError for what cannot be sent."""
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def ask(self, kind: str, *arguments: Any, own: Sequence[tuple[Any, ...]] | None = None) -> None:
+        """Ask every process. own: further arguments of each. WorkerFailedError for what cannot be sent."""
         import pickle
 
         try:
             asked = pickle.dumps((kind, arguments))
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             raise WorkerFailedError(str(error)) from None
-        for worker, numbers in zip(self._workers, self._shares[1:], strict=True):
-            worker.ask(pickle.dumps((self._table, numbers, asked)))
+        further = [()] * len(self._workers) if own is None else own
+        for worker, numbers, more in zip(self._workers, self._shares[1:], further, strict=True):
+            worker.ask(pickle.dumps((self._table, numbers, asked, more)))
 
     def answers(self) -> list[Any]:
         """What every process answers. WorkerFailedError if one did not, when all others have."""

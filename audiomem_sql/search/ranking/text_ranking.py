@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, lists_of_several
+from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, lists_by_index, lists_of_several
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.embedding.text_scores import text_cosines
+from audiomem_sql.search.ranking.lists_of_processes import MORE_PROPOSED, PROPOSED, Choice
 
-#: Passages that each index proposes at first for each row that is wanted, and so many more. Where lists are
-#: far away, what is proposed says which of them are read, as in a search of texts that are not cut.
-PROPOSED, MORE_PROPOSED = 8, 64
+#: Where lists are far away, what is proposed for each row that is wanted says which of them are read, as in a
+#: search of texts that are not cut.
 PROPOSED_FAR = 30
 #: Rows that are scored at once, at least, and the most passages whose vectors are decoded at once.
 SCORED_ROWS = 64
@@ -64,7 +64,7 @@ class TextRanking:
         self._query = query
         self._allowed = allowed
         self._reach = firsts.reach if allowed is None else None
-        self._allowed_entries = _entries(further, allowed)
+        self._allowed_entries = entries_of(further, allowed)
         self._lists, self._further_lists = lists, further_lists
 
     def nearest(self, k: int) -> tuple[I64Array, F32Array]:
@@ -164,23 +164,28 @@ def text_rankings(
     further: Sequence[PassageIndex | None],
     query: F32Array,
     k: int,
+    given: Choice | None = None,
 ) -> list[TextRanking | None]:
     """The search of each segment for ``k`` rows of all; None where no text is cut.
 
     firsts: of each segment the index of the first passages and the allowed rows. Lists that are near are
-    chosen for all segments together.
+    chosen for all segments together, also those that other processes have, if they are ``given``.
     """
     lists: list[BoolArray | None] = [None] * len(firsts)
     further_lists = lists.copy()
-    if len(firsts) > 1 and all(index.reach is None for index, _ in firsts):
+    others = [(number, index) for number, index in enumerate(further) if index is not None]
+    found: list[BoolArray] = []
+    if given is not None:
+        lists = [*lists_by_index([index for index, _ in firsts], given.cut)]
+        found = lists_by_index([index for _, index in others], given.further)
+    elif len(firsts) > 1 and all(index.reach is None for index, _ in firsts):
         wanted = PROPOSED * k + MORE_PROPOSED
         indexes, allowed = zip(*firsts, strict=True)
         lists = [*lists_of_several(indexes, query, wanted, allowed)]
-        others = [(number, index) for number, index in enumerate(further) if index is not None]
-        entries = [_entries(index, allowed[number]) for number, index in others]
+        entries = [entries_of(index, allowed[number]) for number, index in others]
         found = lists_of_several([index for _, index in others], query, wanted, entries)
-        for (number, _), chosen in zip(others, found, strict=True):
-            further_lists[number] = chosen
+    for (number, _), chosen in zip(others, found, strict=False):
+        further_lists[number] = chosen
     return [
         None if index is None else TextRanking(first, index, query, each, *both)
         for (first, each), index, both in zip(
@@ -189,6 +194,6 @@ def text_rankings(
     ]
 
 
-def _entries(further: PassageIndex, allowed: BoolArray | None) -> BoolArray | None:
+def entries_of(further: PassageIndex, allowed: BoolArray | None) -> BoolArray | None:
     """Which passages of an index belong to rows that may be results."""
     return None if allowed is None else allowed[further.map.entry_rows]

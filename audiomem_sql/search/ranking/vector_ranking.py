@@ -21,11 +21,20 @@ from audiomem_sql.columns.types import BIT
 from audiomem_sql.columns.vector_index import COMPACT, COSINE, INT8, SMALL, VectorIndexOptions
 from audiomem_sql.columns.views import strings, valid
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, distances_of, lists_of_several
+from audiomem_sql.indexes.vectors import (
+    PassageIndex,
+    VectorIndex,
+    distances_of,
+    lists_by_index,
+    lists_of_several,
+    lists_offered,
+    many_vectors,
+)
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.scan import Filter, Readable, RowFilter, narrowed, scan
 from audiomem_sql.search.ranking.confirming import LEAST_MORE, LEAST_MORE_FAR, Several, confirmed
+from audiomem_sql.search.ranking.lists_of_processes import Choice, Offer
 from audiomem_sql.search.ranking.parts import Part, allowed_rows, compared_vectors, parts
 from audiomem_sql.storage.segment import ReadableSegment, matrix
 
@@ -59,6 +68,7 @@ class VectorRanking:
         self._column = column
         self._options = options = readable.schema.vector_indexes.get(column)
         self._metric = COSINE if options is None else options.metric
+        self._given: Choice | None = None
         #: The column with the further passages of long texts.
         self._passages = readable.schema.passages.get(column)
         #: Of a column of bits, those of the query as they are stored, uint8 (n / 8,).
@@ -97,13 +107,37 @@ class VectorRanking:
         self._rowids, self._distances = np.concatenate(rowids), np.concatenate(compared)
         #: The number of the first row of each of the segments, which are numbered one behind the other.
         sizes = [segment.rows for segment, _, _ in self._indexed]
+        self._of_many = many_vectors([index for _, index, _ in self._indexed])
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
-    def best(self, k: int) -> tuple[I64Array, F32Array]:
+    def offered(self) -> Offer | None:
+        """The lists among which it chooses, as one of several processes; None where all are searched."""
+        query = self._query if self._options is None else self._query[: self._options.dimensions]
+        if self._options is not None and self._is_zero(query):
+            return None
+        allowed = [each for *_, each in self._indexed]
+        further = [self._further(segment) for segment, *_ in self._indexed]
+        cut = [(index, each) for index, each in zip(further, allowed, strict=True) if index is not None]
+        entries = [] if not cut else _entries(cut)
+        return Offer(
+            lists_offered([index for _, index, _ in self._indexed], query, allowed),
+            lists_offered([index for index, _ in cut], query, entries),
+        )
+
+    def wanted(self, k: int) -> int:
+        """How many rows each index proposes, at most, for the ``k`` nearest of all."""
+        if self._options is None:
+            return k
+        of_cut = 1 if self._options.dimensions is None else PROPOSED_OF_CUT
+        return PROPOSED[self._options.codes] * of_cut * k + LEAST_PROPOSED
+
+    def best(self, k: int, given: Choice | None = None) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest of all, int64 (n,) rowids and float32 (n,) distances.
 
-        Fewer if there are no more.
+        Fewer if there are no more. given: the lists that are looked through, where other processes search the
+        rest.
         """
+        self._given = given
         if self._options is None:
             numbers, values = self._nearest_texts(k)
         else:
@@ -126,19 +160,30 @@ class VectorRanking:
         if any(index is not None for index in further):
             from audiomem_sql.search.ranking.text_ranking import text_rankings
 
-            rankings = text_rankings([each[1:] for each in self._indexed], further, self._query, k)
+            rankings = text_rankings(
+                [each[1:] for each in self._indexed], further, self._query, k, self._given
+            )
         if None in rankings:
             lists = self._lists(self._query, k)
         for source, (segment, index, allowed) in enumerate(self._indexed):
             most, ranking = min(k, segment.rows), rankings[source]
             with self._reading(segment):
                 if ranking is None:
-                    rows, distances = _found(index, self._query[np.newaxis], most, allowed, lists[source])
+                    rows, distances = self._found(index, self._query, most, allowed, lists[source])
                 else:
                     rows, distances = ranking.nearest(most)
             numbers.append(self._starts[source] + rows)
             values.append(distances)
         return np.concatenate(numbers), np.concatenate(values)
+
+    def _found(
+        self, index: VectorIndex, query: F32Array, k: int, allowed: BoolArray | None, lists: BoolArray | None
+    ) -> tuple[I64Array, F32Array]:
+        """The ``k`` nearest rows to float32 (d,) by an index, int64 (n,), and distances, float32 (n,)."""
+        found = index.search(query[np.newaxis], k, allowed, lists=lists, of_many=self._of_many)
+        rows, values = (each[0] for each in found)
+        filled = rows >= 0
+        return rows[filled], values[filled]
 
     def _further(self, segment: ReadableSegment) -> PassageIndex | None:
         """The index of the further passages of a segment, if there are some."""
@@ -150,6 +195,8 @@ class VectorRanking:
 
     def _lists(self, query: F32Array, k: int) -> Sequence[BoolArray | None]:
         """Which lists of each index are searched for ``k`` rows; None: those that it chooses itself."""
+        if self._given is not None:
+            return lists_by_index([index for _, index, _ in self._indexed], self._given.firsts)
         if len(self._indexed) < 2:
             return [None] * len(self._indexed)
         _, indexes, allowed = zip(*self._indexed, strict=True)
@@ -157,13 +204,12 @@ class VectorRanking:
 
     def _nearest(self, k: int, options: VectorIndexOptions) -> tuple[I64Array, F32Array]:
         """The ``k`` nearest rows of the segments by their vectors as they are, int64 (n,), and distances."""
-        wanted = PROPOSED[options.codes] * (1 if options.dimensions is None else PROPOSED_OF_CUT) * k
-        wanted += LEAST_PROPOSED
+        wanted = self.wanted(k)
         is_few = self._passing <= wanted
         proposed: list[tuple[int, I64Array, F32Array]] = []
         others = [np.empty(0, np.int64)]
         part = self._query[np.newaxis, : options.dimensions]
-        is_zero = options.metric == COSINE and not part.any()  # the numbers that indexes have say nothing
+        is_zero = self._is_zero(part)
         lists = [None] * len(self._indexed) if is_zero else self._lists(part[0], wanted)
         for source, (segment, index, allowed) in enumerate(self._indexed):
             start = self._starts[source]
@@ -174,7 +220,7 @@ class VectorRanking:
                 others.append(start + np.flatnonzero(_allowed(index.present, allowed)))
                 continue
             with self._reading(segment):
-                rows, stated = _found(index, part, min(segment.rows, wanted), allowed, lists[source])
+                rows, stated = self._found(index, part[0], min(segment.rows, wanted), allowed, lists[source])
                 proposed.append((source, start + rows, stated))
                 undirected = index.undirected
             others.append(start + (undirected if allowed is None else undirected[allowed[undirected]]))
@@ -186,6 +232,10 @@ class VectorRanking:
         far = any(index.reach is not None for _, index, _ in self._indexed)
         more = LEAST_MORE_FAR if far else LEAST_MORE
         return confirmed(numbers, stated, compared, k, self._distances_to, several, self._rowids_of, more)
+
+    def _is_zero(self, query: F32Array) -> bool:
+        """Whether the numbers that indexes have say nothing."""
+        return self._metric == COSINE and not query.any()
 
     def _several(
         self, proposed: Sequence[tuple[int, I64Array, F32Array]]
@@ -282,13 +332,11 @@ class VectorRanking:
         )
 
 
-def _found(
-    index: VectorIndex, queries: F32Array, k: int, allowed: BoolArray | None, lists: BoolArray | None
-) -> tuple[I64Array, F32Array]:
-    """The ``k`` nearest rows to float32 (1, d) by an index, int64 (n,), and their distances, float32 (n,)."""
-    rows, values = (found[0] for found in index.search(queries, k, allowed, lists=lists))
-    filled = rows >= 0
-    return rows[filled], values[filled]
+def _entries(cut: Sequence[tuple[PassageIndex, BoolArray | None]]) -> list[BoolArray | None]:
+    """Which passages belong to rows that may be results."""
+    from audiomem_sql.search.ranking.text_ranking import entries_of
+
+    return [entries_of(index, each) for index, each in cut]
 
 
 def _allowed(rows: BoolArray, allowed: BoolArray | None) -> BoolArray:

@@ -54,6 +54,10 @@ QUERIES = [
     "SELECT * EXCLUDE filename, parse_filename(filename, true) FROM read('t', '**/*.{x}', filename := true)",
     "FROM read('t', '**/*.{x}', hive_partitioning := false)",
     "FROM read('t', '**/*.{x}', hive_types_autocast := false)",
+    "FROM read('t', '**/*.{x}', hive_types := {'year': 'VARCHAR','day': TIMESTAMP})",
+    "SELECT n FROM read('t', '**/*.{x}', hive_types := {'year': DOUBLE}) WHERE year > 2023.5 AND n < 9",
+    "FROM read('t', '**/*.{x}', hive_types_autocast := false, hive_types := {day: 'DATE', year: BIGINT})",
+    "FROM read('over', '**/*.{x}', hive_types := {'ID': 'VARCHAR'})",
     "FROM read('t', '')",
     "FROM read('over', '**/*.{x}') WHERE id = 7",
     "FROM read('mixed', '**/*.{x}')",
@@ -135,6 +139,33 @@ def test_types_of_values(doors: dict[str, Any], tmp_path: Path) -> None:
         assert answer(con, ours) == answer(con, theirs), texts
 
 
+GIVEN = {
+    "BIGINT": ["1", " -05", "", "null", "__HIVE_DEFAULT_PARTITION__"],
+    "DOUBLE": ["1.5", "-2e3", "7", "inf"],
+    "FLOAT": ["0.1"],
+    "BOOLEAN": ["true", "F", "1"],
+    "DATE": ["2024-01-02", "2024-01-02 10%3A00%3A00"],
+    "TIMESTAMP": ["2024-01-02", "2024-01-02 10%3A00"],
+    "text": ["", "null", "a%20b"],
+}
+
+
+def test_types_that_are_given(doors: dict[str, Any], tmp_path: Path) -> None:
+    con = doors["extension"]
+    for kind, texts in GIVEN.items():
+        for format, ending in (("audiomem", "flac"), ("parquet", "parquet")):
+            for text in texts:
+                folder = tmp_path / ending / kind / f"k={text}"
+                folder.mkdir(parents=True)
+                con.execute(
+                    f"COPY (SELECT 1 AS id) TO '{folder}/x.{ending}' (FORMAT {format}, USE_TMP_FILE 0)"
+                )
+        ours, theirs = both(
+            tmp_path, f"SELECT k FROM read('{kind}', '*/*.{{x}}', hive_types := {{k: {kind}}})"
+        )
+        assert answer(con, ours) == answer(con, theirs), kind
+
+
 def test_files_without_such_rows_are_not_read(
     doors: dict[str, Any], trees: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +198,14 @@ def test_files_without_such_rows_are_not_read(
     [
         ("FROM audiomem_scan('{t}/mixed/**/*.flac', hive_partitioning := true)", "have the same keys"),
         ("FROM audiomem_scan('{t}/t', filter := 'year = 2024')", "there is no column 'year'"),
+        ("FROM audiomem_scan('{t}/t', hive_types := {'n': 'BIGINT'})", "no folder has the key n"),
+        ("FROM audiomem_scan('{t}/t', hive_types := {'year': 'MAP'})", "year cannot be MAP"),
+        ("FROM audiomem_scan('{t}/t', hive_types := 'year')", "hive_types is not year"),
+        ("FROM audiomem_scan('{t}/t', hive_types := {'region': 'DATE'})", "of the folder region is no DATE"),
+        (
+            "FROM audiomem_scan('{t}/t', hive_types := {'year': 'DATE'}, hive_partitioning := false)",
+            "is for columns of folders",
+        ),
         ("FROM audiomem_scan('{t}/none')", "there is no such file"),
         ("FROM audiomem_scan('{t}')", "there is no column"),
     ],
