@@ -50,7 +50,8 @@ def test_the_options_are_there(options: set[str]) -> None:
     assert set(image[2:]) | set(compose) | set(chart) <= options
     # each option is a value of the chart, but what tokens, tls and metrics are values for
     environment = {"--queue": "AUDIOMEM_QUEUE", "--changes": "AUDIOMEM_CHANGES"}
-    assert options - set(chart) == {"--help", "--metrics-port", "--workers", *environment}  # pods are the processes
+    outside = {"--help", "--metrics-port", "--workers", *environment}  # pods are the processes
+    assert options - set(chart) == outside
     assert all(f"name: {name}" in DEPLOYMENT for name in environment.values())
 
 
