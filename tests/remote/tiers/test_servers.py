@@ -39,12 +39,17 @@ KINDS = ("redis", "memcached")
 
 @dataclass
 class Server:
-    """A server: how a tier names it, how values are put there past the tier, and its process."""
+    """A server: its address, how values are put there past the tier, and its process."""
 
-    tier: str
+    at: str
     put: Callable[[str, bytes], object]
     get: Callable[[str], bytes | None]
     process: subprocess.Popen[bytes]
+
+    @property
+    def tier(self) -> str:
+        """A tier that waits for the server, however busy the machine is."""
+        return f"{self.at}?timeout=30"
 
 
 @contextlib.contextmanager
@@ -111,7 +116,7 @@ def test_a_server_that_is_not_there_is_asked_once(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_server_that_hangs_is_waited_for_once(kind: str) -> None:
     with served(kind, free_port()) as server:
-        tier = made(f"{server.tier}?timeout=0.05&pause=600")
+        tier = made(f"{server.at}?timeout=0.05&pause=600")
         blocks = some_blocks(3)
         tier.put_many(blocks)
         server.process.send_signal(signal.SIGSTOP)
@@ -134,7 +139,7 @@ def test_a_server_that_takes_and_says_nothing_is_waited_for_once() -> None:
 
 def test_a_server_that_speaks_something_else_is_left_out(server: Server) -> None:
     """Each kind is taken for the other one."""
-    wrong = server.tier.replace("redis:", "x:").replace("memcached:", "redis:").replace("x:", "memcached:")
+    wrong = server.at.replace("redis:", "x:").replace("memcached:", "redis:").replace("x:", "memcached:")
     tier = made(f"{wrong}?timeout=0.1&pause=600")
     assert [tier.get_many([bytes(20)]) for _ in range(5)] == [{}] * 5
     assert tier.counters.now().errors == 1
@@ -146,7 +151,7 @@ def test_a_server_that_comes_back_is_used_again(kind: str) -> None:
     port = free_port()
     blocks = some_blocks(3)
     with served(kind, port) as server:
-        tier = made(f"{server.tier}?pause=0")
+        tier = made(f"{server.tier}&pause=0")
         tier.put_many(blocks)
         assert tier.get_many(list(blocks)) == blocks
     assert tier.get_many(list(blocks)) == {}
@@ -189,10 +194,10 @@ def test_a_redis_that_is_full_is_still_read() -> None:
 
 def test_blocks_are_forgotten_after_a_while() -> None:
     with served("redis", free_port()) as server:
-        tier = made(f"{server.tier}?keep=100")
+        tier = made(f"{server.tier}&keep=100")
         blocks = some_blocks(1)
         tier.put_many(blocks)
-        with redis.Redis(port=int(server.tier.rpartition(":")[2])) as client:
+        with redis.Redis(port=int(server.at.rpartition(":")[2])) as client:
             assert 90 <= client.ttl(server_key(next(iter(blocks)))) <= 100
         tier.close()
 
@@ -200,12 +205,12 @@ def test_blocks_are_forgotten_after_a_while() -> None:
 def test_passwords_are_used_and_never_shown(tmp_path: Path) -> None:
     port = free_port()
     with running(redis_command(port, "--requirepass", "secret"), port):
-        wrong = cached(MemorySource(BYTES), f"redis://:wrong@127.0.0.1:{port}/3")
+        wrong = cached(MemorySource(BYTES), f"redis://:wrong@127.0.0.1:{port}/3?timeout=30")
         assert wrong.read_at(0, 9) == BYTES[:9]
-        right = cached(MemorySource(BYTES), f"redis://:secret@127.0.0.1:{port}/3")
+        right = cached(MemorySource(BYTES), f"redis://:secret@127.0.0.1:{port}/3?timeout=30")
         assert right.read_at(0, 9) == BYTES[:9]
         rows = [row for row in cache_rows() if str(port) in row.tier]
-        assert [row.tier for row in rows] == [f"redis://127.0.0.1:{port}/3"] * 2
+        assert [row.tier for row in rows] == [f"redis://127.0.0.1:{port}/3?timeout=30"] * 2
         assert [row.errors for row in rows] == [1, 0]
         assert "wrong" not in rows[0].state.replace("wrong number", "")
         wrong.close()
