@@ -41,6 +41,7 @@ class Changes:
         self._lock = threading.Lock()
         self._waiting: dict[str, list[Told]] = {}
         self._known: dict[str, int] = {}
+        self._told: dict[str, int] = {}  # what the other servers know
         self._to_see: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -80,11 +81,13 @@ class Changes:
             self._to_see.put(None)
             thread.join()
 
-    def _heard(self, table: str | None) -> None:
+    def _heard(self, table: str | None, version: int = 0) -> None:
         """Another server told of a table; None: some may have told while nobody listened."""
         self._begin()
         for name in self._tables if table is None else (table,):
             if name in self._tables:
+                with self._lock:
+                    self._told[name] = max(version, self._told.get(name, 0))
                 self._to_see.put((name, False))
 
     def _begin(self) -> None:
@@ -113,11 +116,13 @@ class Changes:
         except (AudioMemError, OSError):
             return  # whoever reads it is told
         with self._lock:
-            if version <= self._known.get(table, 0):
-                return
-            self._known[table] = version
-            waiting = list(self._waiting.get(table, ()))
-        if is_own and self._redis is not None:
+            is_told = not is_own or version <= self._told.get(table, 0)
+            if not is_told:
+                self._told[table] = version
+            is_new = version > self._known.get(table, 0)
+            self._known[table] = max(version, self._known.get(table, 0))
+            waiting = list(self._waiting.get(table, ())) if is_new else []
+        if self._redis is not None and not is_told:  # also what was seen before it was looked for
             self._redis.tell(table, version)
         for tell in waiting:
             try:
@@ -127,12 +132,13 @@ class Changes:
 
 
 class RedisChannel:
-    """Tells other servers by Redis's Pub/Sub, and hears them: ``heard`` is called with the name of a table.
+    """Tells other servers by Redis's Pub/Sub, and hears them.
 
-    It listens in a thread, and goes on when Redis is back; then, and at first, it calls ``heard`` with None.
+    heard: called with the name of a table and its version. Its thread goes on when Redis is back; then, and
+    at first, ``heard`` is called with None.
     """
 
-    def __init__(self, url: str, heard: Callable[[str | None], None]) -> None:
+    def __init__(self, url: str, heard: Callable[..., None]) -> None:
         if not url.startswith(("redis://", "rediss://")):
             raise OptionError("changes are carried by a Redis", remedy="Write --changes redis://host:6379/0.")
         try:
@@ -194,7 +200,7 @@ class RedisChannel:
             with contextlib.suppress(ValueError, KeyError, TypeError):
                 said = json.loads(message["data"])
                 if said["server"] != self._name and isinstance(said["table"], str):
-                    self._heard(said["table"])
+                    self._heard(said["table"], int(said["version"]))
 
     def _away(self, error: Exception) -> None:
         if self._is_there:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,8 @@ class _Watch:
 class Live:
     """Those who follow the tables of ``service``. Used by one event loop.
 
-    A table is looked at while somebody waits for it, once for all of them.
+    A table is looked at while somebody waits for it, once for all of them, and when another server tells of
+    it.
     """
 
     def __init__(self, service: Service) -> None:
@@ -131,20 +132,47 @@ class Live:
             watch.waiting -= 1
 
     async def _look(self, table: ServedTable, watch: _Watch) -> None:
+        told = asyncio.Event()
+        end = await self._listen(table, told)
+        try:
+            while watch.waiting:
+                told.clear()
+                await self._look_once(table, watch)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(told.wait(), _POLL)
+        finally:
+            end()
+
+    async def _look_once(self, table: ServedTable, watch: _Watch) -> None:
         service = self.service
-        while watch.waiting:
-            try:
-                newest = await service.workers.run(service.job(), lambda: table.reader().version)
-            except (Problem, AudioMemError, OSError) as error:
-                if not isinstance(error, Problem):
-                    service.note(error)
-                await asyncio.sleep(5 * _POLL)
-                continue
-            if newest != watch.newest:
-                watch.newest = newest
-                changed, watch.changed = watch.changed, asyncio.Event()
-                changed.set()
-            await asyncio.sleep(_POLL)
+        try:
+            newest = await service.workers.run(service.job(), lambda: table.reader().version)
+        except (Problem, AudioMemError, OSError) as error:
+            if not isinstance(error, Problem):
+                service.note(error)
+            await asyncio.sleep(4 * _POLL)
+            return
+        if newest != watch.newest:
+            watch.newest = newest
+            changed, watch.changed = watch.changed, asyncio.Event()
+            changed.set()
+
+    async def _listen(self, table: ServedTable, told: asyncio.Event) -> Callable[[], None]:
+        """Have ``told`` set when another server tells of the table, if servers do; what ends it."""
+        service, loop = self.service, asyncio.get_running_loop()
+        if service.settings.changes is None:
+            return lambda: None
+
+        def tell(version: int) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(told.set)
+
+        try:
+            return await service.workers.run(
+                service.job(), lambda: service.changes.subscribe(table.name, tell)
+            )
+        except (Problem, AudioMemError, OSError):
+            return lambda: None  # looking tells why
 
 
 def check_after(reader: TableReader, after: int) -> None:
