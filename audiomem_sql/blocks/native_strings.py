@@ -54,7 +54,9 @@ class NativeStrings:
         """
         native = library()
         most = int(frames.raw.sum())
-        if native is None or not 0 < int(frames.raw.min()) <= most < 1 << 31 or len(rows) != len(frames.raw):
+        if native is None or not 0 < int(frames.raw.min()) <= most < 1 << 31:
+            return None
+        if len(rows) != len(frames.raw) or int(rows.min()) < 0:
             return None
         area = _areas.take(self) or _Area.made(native, self._dictionary, int(frames.raw.max()))
         if area is None:

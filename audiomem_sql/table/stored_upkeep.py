@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from audiomem_sql.errors import BusyError
 from audiomem_sql.machine.progress import Progress
@@ -45,6 +45,14 @@ class StoredCommitting(Committing, Protocol):
 
     def make(self, change: Change) -> int:
         """Make a change durable."""
+
+
+class _Ended(NamedTuple):
+    """A segment with the rows that no version from ``until`` on shows, which is of that time."""
+
+    segment: NewSegment
+    until: int
+    time: int
 
 
 class StoredUpkeep(CommitUpkeep):
@@ -110,7 +118,7 @@ class StoredUpkeep(CommitUpkeep):
         session = self._stored
         with SegmentFiles() as files:
             snapshot = session.snapshot
-            ended = self._ended(files, options, oldest, level, near)
+            ended = self._ended(files, snapshot, options, oldest, level, near)
             joined = whole_table(
                 snapshot,
                 options,
@@ -120,30 +128,36 @@ class StoredUpkeep(CommitUpkeep):
                 after=near if ended is not None else 0,
                 progress=progress,
             )
-            self._replace(files, joined, ended, near)
+            self._replace(files, joined, ended)
         collect(session.committer)
         session.table.went_on()
         session.opened.reload()
 
     def _ended(
-        self, files: SegmentFiles, options: TableOptions, oldest: int, level: int | None, near: int
-    ) -> NewSegment | None:
+        self,
+        files: SegmentFiles,
+        snapshot: StoredSnapshot,
+        options: TableOptions,
+        oldest: int,
+        level: int | None,
+        near: int,
+    ) -> _Ended | None:
         """The rows of segments and records that no version from ``near`` on shows; None if there are none."""
-        snapshot = self._stored.snapshot
         known = [entry.last_version for entry in snapshot.manifest.history]
         if near <= max([oldest, *known]):
             return None
         before = snapshot.at(near)
         assert isinstance(before, StoredSnapshot)
         writer = whole_table(before, options, oldest, files.target, level=level, ended=True).writer
-        return files.made(writer) if writer.rows else None
+        if not writer.rows:
+            return None
+        time = next(each.time for each in snapshot.versions if each.number == near)
+        return _Ended(files.made(writer), near, time)
 
-    def _replace(
-        self, files: SegmentFiles, joined: Joined, ended: NewSegment | None = None, near: int = 0
-    ) -> None:
+    def _replace(self, files: SegmentFiles, joined: Joined, ended: _Ended | None = None) -> None:
         """Put one segment in the place of others. BusyError if another program did that first.
 
-        ended: another segment beside it, with the rows that no version from ``near`` on shows.
+        ended: what gets a segment beside it.
         """
         from audiomem_sql.remote.commits import Divide, Fold
 
@@ -152,8 +166,7 @@ class StoredUpkeep(CommitUpkeep):
         what = (session.committer.new_id(), joined.names, joined.commits, made, joined.oldest)
         fold = Fold(*what)
         if ended is not None:
-            time = next(each.time for each in session.snapshot.versions if each.number == near)
-            fold = Divide(*what, ended=ended, until=near, time=time)
+            fold = Divide(*what, ended=ended.segment, until=ended.until, time=ended.time)
         try:
             session.make(fold)
         except BusyError:

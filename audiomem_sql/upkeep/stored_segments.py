@@ -150,8 +150,8 @@ def whole_file(
     snapshot: Snapshot, options: TableOptions, target: str, table: bytes, progress: Progress | None = None
 ) -> SegmentWriter:
     """One segment of all versions up to that of ``snapshot``, for the manifest of ``table``."""
-    last = snapshot.version
-    there = snapshot.segments_since(snapshot.versions[0].number)
+    oldest, last = snapshot.versions[0].number, snapshot.version
+    there = snapshot.segments_since(oldest)
     segments = [each for each in there if each.catalog.first_version <= last]
     records = (
         list(snapshot.records)
@@ -170,7 +170,7 @@ def whole_file(
             _place(options, target),
             snapshot,
             versions=[version for version in snapshot.versions if version.number <= last],
-            rows=_kept([part.with_schema(stored) for part in parts], 0, last, progress),
+            rows=_kept([part.with_schema(stored) for part in parts], oldest, last, progress),
             sources=sources_until(parts, (), last),
             tags={},
             schema=stored,

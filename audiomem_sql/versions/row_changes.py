@@ -38,7 +38,7 @@ def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Chang
     """What the segments and the log say of the commits ``first`` to ``last``."""
     added: dict[tuple[int, int], tuple[Any, ...]] = {}
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
-    segments = snapshot.segments_since(first)
+    segments, oldest = snapshot.segments_since(first), snapshot.versions[0].number
     logged = _logged_tombstones(snapshot)
     for number, segment in enumerate(segments):
         if not segment.rows or segment.catalog.first_version > last:
@@ -46,9 +46,10 @@ def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Chang
         created, rowids = segment.created(), segment.rowids()
         later = _joined([Tombstones.of(segments[number + 1 :]), logged])
         ended = np.minimum(segment.ended(), later.ends(rowids, created))
-        for versions, rows_by_key in ((created, added), (ended, removed)):
+        shown = ended > oldest  # by one of the versions that are kept
+        for versions, rows_by_key in ((np.maximum(created, oldest), added), (ended, removed)):
             for low, high, schema in _spans(snapshot, first, last):
-                rows = np.flatnonzero((versions >= low) & (versions <= high))
+                rows = np.flatnonzero(shown & (versions >= low) & (versions <= high))
                 for key, values in zip(
                     zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
                     _values(segment.with_schema(schema), rows),

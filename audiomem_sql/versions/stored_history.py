@@ -27,7 +27,7 @@ class StoredHistory:
         known: StoredHistory | None = None,
     ) -> None:
         names = {entry.name for entry in entries}
-        before: dict[str, Segment] = {} if known is None else known._open
+        before: dict[str, Segment] = {} if known is None else known._open.copy()  # others may open some now
         self.entries = tuple(entries)
         self._open_all = open_all
         self._open: dict[str, Segment] = {name: segment for name, segment in before.items() if name in names}

@@ -136,7 +136,9 @@ class StoredSnapshot(Snapshot):
     @cached_property
     def ordered(self) -> bool:
         """Whether going through the segments in order, then the log, goes through the rowids in order."""
-        return len(self.views) <= len(self.segments) and super().ordered
+        if self.old is not None and any(each.last_version > self.version for each in self.old.entries):
+            return False
+        return super().ordered
 
     def segments_since(self, version: int) -> Sequence[ReadableSegment]:
         """All segments, but for those whose rows ended before ``version``."""

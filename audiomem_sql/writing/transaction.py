@@ -254,6 +254,7 @@ class Transaction:
 
     def _take(self, rowid: int, row: Row) -> None:
         del self._inserted[rowid]
+        self.untold.discard(rowid)
         self._stale = True
         self.keys.take(row)
 

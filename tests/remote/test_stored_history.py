@@ -14,7 +14,7 @@ import pytest
 from cli.conftest import Command, audiomem
 
 import audiomem_sql as am
-from audiomem_sql.errors import BusyError, DamageWarning, StorageError, UnsupportedError
+from audiomem_sql.errors import BusyError, DamageWarning, QueryError, StorageError, UnsupportedError
 from audiomem_sql.remote import ArchivedError, memory_store
 from audiomem_sql.remote.commits import Manifest, ManifestReader, ObjectStore, ObstoreStore
 from audiomem_sql.upkeep.storage_classes import move_old
@@ -105,6 +105,40 @@ def test_the_newest_version_is_read_without_it(url: str) -> None:
         assert table.vacuum(retain="3", history="2") == 6
     assert manifest_of(url).history == ()
     assert [each.name for each in manifest_of(url).retired].count(entry.name) == 1
+
+
+def test_old_versions_behind_a_vacuum(url: str, tmp_path: Path) -> None:
+    """In the order of their rowids, page by page, and with the changes that their retention allows."""
+    columns = ["id INTEGER PRIMARY KEY", "a TEXT"]
+    with am.create(url, columns, profile="embedded") as table:
+        table.append([{"a": f"first {n}"} for n in range(10)])
+        for rowid in (3, 4, 5, 6):
+            transaction = table.begin()
+            transaction.update(rowid, rowid, [rowid, "changed"])
+            table.commit()
+        assert table.vacuum(history="2") == 1
+        table.append([{"a": "last"}])
+        table.checkpoint()
+        with am.connect(url) as connection:
+            name = url.rpartition("/")[2].removesuffix(".flac")
+            asked = f"SELECT rowid FROM {name} WHERE version = 2 ORDER BY rowid LIMIT 3 OFFSET 1"
+            found = connection.execute(asked).fetchall()
+        assert [rowid for (rowid,) in found] == [2, 3, 4]
+        oldest = table.vacuum(retain="5")
+        assert oldest > 2
+        told = changes(table.snapshot, oldest, table.snapshot.newest)
+        first = [(each.kind, each.rowid) for each in told if each.version == oldest]
+        assert first == [("insert", row["id"]) for row in shown(table, oldest)[oldest]]
+        whole = shown(table, oldest)
+        copies = (str(tmp_path / "copy.flac"), url.replace(".flac", "-copy.flac"))
+        for copy in copies:
+            table.backup(copy)
+    for copy in copies:
+        with am.open(copy) as other:
+            assert shown(other, oldest) == whole
+            assert changes(other.snapshot, oldest, other.snapshot.newest) == told
+            with pytest.raises(QueryError):
+                other.pinned(oldest - 1)
 
 
 def test_again_and_again(url: str, tmp_path: Path) -> None:

@@ -859,12 +859,14 @@ def test_rowids_that_sqlite_chose(url: str, native: bool, monkeypatch: pytest.Mo
     )
     refused("INSERT INTO plain VALUES ('by a trigger')", "other d")
     refused("INSERT INTO t(id, name) VALUES (NULL, 'chosen'), (20, 'given')", "other e")
+    same = max(before) + 1  # as SQLite chooses for the first row
+    refused(f"INSERT OR REPLACE INTO t(id, name) VALUES (NULL, 'chosen'), ({same}, 'given')", "other g")
     assert connection.execute("SELECT count(*) FROM plain").fetchall() == [(0,)]
     door = dbapi.connect(url)
     door.autocommit = True
     meanwhile("other f")
     name = url.rpartition("/")[2].removesuffix(".flac")
-    assert door.execute(f"INSERT INTO {name}(name) VALUES ('door')").lastrowid == 17
+    assert door.execute(f"INSERT INTO {name}(name) VALUES ('door')").lastrowid == 18
     door.close()
 
 
