@@ -8,55 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
-
-from audiomem_sql.arrays import BoolArray, I64Array
-from audiomem_sql.columns.timestamps import render
-from audiomem_sql.errors import AudioMemError, InFile, QueryError
-from audiomem_sql.predicates import ROWID
-from audiomem_sql.scan import fetch_rows, filters_of_text
+from audiomem_sql.errors import AudioMemError
 from audiomem_sql.serve.problems import Problem
-from audiomem_sql.serve.served_table import ServedTable, gone
-from audiomem_sql.serve.values import column_lists, json_value
-from audiomem_sql.storage.segment import Version
-from audiomem_sql.table.reader import TableReader
-from audiomem_sql.versions import changes
+from audiomem_sql.serve.served_table import ServedTable
+from audiomem_sql.serve.version_events import MOST_BYTES, Event, Told, Wanted, events_of
 
 if TYPE_CHECKING:
     from audiomem_sql.serve.service import Service
 
 #: Seconds between two looks at a table that is followed.
 _POLL = 0.2
-#: Most versions that are made into events at once, and most rows that they may have changed.
-_VERSIONS, MOST_ROWS = 100, 10_000
-_LATER = ("insert", "update_postimage")
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an event is to say. rows: also the rows that changed, with ``columns``, if ``where`` holds.
-
-    An image of a row, before or after an update, is listed where it meets the condition itself.
-    """
-
-    rows: bool = False
-    columns: Sequence[str] | None = None
-    where: str | None = None
-    parameters: Sequence[Any] = ()
-
-    def check(self, reader: TableReader) -> None:
-        """QueryError for columns and conditions that the table does not have."""
-        if not self.rows and (self.columns is not None or self.where is not None):
-            raise QueryError("columns and where choose rows", remedy="Ask for rows=true with them.")
-        with InFile(reader.path):
-            filters_of_text(self.where, self.parameters, reader.schema)
-            for name in self.columns or ():
-                reader.schema.index(name)
+#: Most versions that are made into events at once.
+_VERSIONS = 100
+#: Bytes of an answer beside its events, at most.
+_AROUND = 512
 
 
 @dataclass(slots=True)
@@ -80,6 +49,8 @@ class Live:
         self._open = 0
         #: Connections that may follow at the same time; the others are for requests.
         self.most = max(1, service.settings.limits.connections // 2)
+        #: Bytes of the events that are made at once.
+        self.most_bytes = min(MOST_BYTES, (service.settings.limits.response_bytes or 1 << 62) - _AROUND)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -94,26 +65,24 @@ class Live:
 
     async def events(
         self, table: ServedTable, after: int, wanted: Wanted
-    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+    ) -> AsyncGenerator[list[Event], None]:
         """The versions behind ``after``, in order, as they come: lists of events.
 
         Problem 410 where what comes next is not kept any more.
         """
         while True:
-            found = await self.some(table, after, wanted)
+            found = (await self.some(table, after, wanted)).events
             if found:
                 yield found
-                after = found[-1]["version"]
+                after = found[-1].version
             else:
                 await self._another(table, after)
 
-    async def some(
-        self, table: ServedTable, after: int, wanted: Wanted, most: int = _VERSIONS
-    ) -> list[dict[str, Any]]:
-        """Events of the next versions behind ``after`` that are there already, at most ``most``."""
+    async def some(self, table: ServedTable, after: int, wanted: Wanted) -> Told:
+        """Events of the next versions behind ``after`` that are there already."""
         service = self.service
         return await service.workers.run(
-            service.job(), lambda: events_of(table.reader(), after, wanted, most)
+            service.job(), lambda: events_of(table.reader(), after, wanted, _VERSIONS, self.most_bytes)
         )
 
     async def _another(self, table: ServedTable, seen: int) -> None:
@@ -173,99 +142,3 @@ class Live:
             )
         except (Problem, AudioMemError, OSError):
             return lambda: None  # looking tells why
-
-
-def check_after(reader: TableReader, after: int) -> None:
-    """Problem 410 if not all versions behind ``after`` are there, or if it is none of this table."""
-    oldest = reader.versions[0].number
-    if not (oldest if oldest > 1 else 0) <= after <= reader.version:
-        raise gone(reader, f"the versions behind {after} cannot be told one by one")
-
-
-def events_of(reader: TableReader, after: int, wanted: Wanted, most: int) -> list[dict[str, Any]]:
-    """Events of the next versions behind ``after``, at most ``most``, and of some ``MOST_ROWS`` rows."""
-    check_after(reader, after)
-    chosen: list[Version] = []
-    rows = 0
-    for version in reader.versions:
-        if after < version.number <= reader.version:
-            rows += version.inserted + version.deleted
-            if len(chosen) == most or (wanted.rows and chosen and rows > MOST_ROWS):
-                break
-            chosen.append(version)
-    made = [_event(version) for version in chosen]
-    if wanted.rows and chosen:
-        small = [each for each in chosen if each.inserted + each.deleted <= MOST_ROWS]
-        by_version = _changes(reader, small, wanted)
-        for event in made:
-            event["changes"] = by_version.get(event["version"])
-    return made
-
-
-def _event(version: Version) -> dict[str, Any]:
-    return {
-        "version": version.number,
-        "time": render(version.time),
-        "inserted": version.inserted,
-        "deleted": version.deleted,
-        "message": version.message,
-    }
-
-
-def _changes(reader: TableReader, versions: Sequence[Version], wanted: Wanted) -> dict[int, Any]:
-    """The rows that each of ``versions`` changed, as JSON has them."""
-    if not versions:
-        return {}
-    found: dict[int, list[tuple[int, str]]] = {version.number: [] for version in versions}
-    with InFile(reader.path):
-        for change in changes(reader.snapshot, versions[0].number, versions[-1].number):
-            if change.version in found:
-                found[change.version].append((change.rowid, change.kind))
-    return {number: _listed(reader, number, listed, wanted) for number, listed in found.items()}
-
-
-def _listed(
-    reader: TableReader, number: int, listed: Sequence[tuple[int, str]], wanted: Wanted
-) -> list[dict[str, Any]]:
-    """The images of a version: those that it left from its own snapshot, the others from the one before."""
-    made: dict[tuple[int, str], dict[str, Any]] = {}
-    for later in (True, False):
-        images = [each for each in listed if (each[1] in _LATER) == later]
-        if images:
-            at = reader.pinned(number if later else number - 1)
-            with InFile(reader.path):
-                made.update(_images(at, images, wanted))
-    return [made[each] for each in listed if each in made]
-
-
-def _images(
-    at: TableReader, images: Sequence[tuple[int, str]], wanted: Wanted
-) -> Iterator[tuple[tuple[int, str], dict[str, Any]]]:
-    schema = at.schema
-    names = list(schema.names) if wanted.columns is None else list(wanted.columns)
-    rowids: I64Array = np.array([rowid for rowid, _ in images], np.int64)
-    numbers = [schema.index(name) for name in names]
-    readable, arrays = fetch_rows(at.readable, rowids, range(len(schema.columns)))
-    kept = [image for image, is_there in zip(images, readable.tolist(), strict=True) if is_there]
-    mask = _mask(at, wanted, rowids[readable], arrays)
-    batch = pa.RecordBatch.from_arrays([arrays[number] for number in numbers], names=names)
-    lists = column_lists(batch, [schema.columns[number].type for number in numbers])
-    for place in np.flatnonzero(mask).tolist():
-        rowid, kind = kept[place]
-        row = {name: values[place] for name, values in zip(names, lists, strict=True)}
-        yield (rowid, kind), {"rowid": json_value(rowid), "change": kind, "row": row}
-
-
-def _mask(at: TableReader, wanted: Wanted, rowids: I64Array, arrays: Sequence[pa.Array]) -> BoolArray:
-    """Which rows meet the condition, bool (n,)."""
-
-    def load(number: int) -> pa.Array:
-        return pa.array(rowids) if number == ROWID else arrays[number]
-
-    mask: BoolArray = np.ones(len(rowids), bool)
-    filters, row_filter = filters_of_text(wanted.where, wanted.parameters, at.schema)
-    for each in filters:
-        mask &= each.passes(load)
-    if row_filter is not None and len(rowids):
-        mask &= row_filter(load)
-    return mask

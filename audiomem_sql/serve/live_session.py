@@ -17,12 +17,13 @@ from pydantic import ValidationError
 
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.serve.access import Caller
-from audiomem_sql.serve.live import Live, Wanted, check_after
+from audiomem_sql.serve.live import Live
 from audiomem_sql.serve.live_rows import RowChunks, found_message
 from audiomem_sql.serve.live_schemas import ChangesMessage, IdMessage, MoreMessage, RowsMessage, SearchMessage
 from audiomem_sql.serve.problems import Problem, problem_of, said, status_of
 from audiomem_sql.serve.requests import bound
 from audiomem_sql.serve.served_table import ServedTable
+from audiomem_sql.serve.version_events import Wanted, check_after
 from audiomem_sql.serve.work import ClientGone, Job
 
 if TYPE_CHECKING:
@@ -196,10 +197,11 @@ class Session:
 
         after = await self._work(begin)
         await self._send({"type": "following", "id": asked.id, "after": after})
+        before = _text({"type": "version", "id": asked.id})[:-1]
         async for events in self._live.events(self._table, after, wanted):
             for event in events:
                 self._check()
-                await self._send({"type": "version", "id": asked.id, **event})
+                await self._socket.send_text(f"{before},{event.content[1:].decode()}")
 
     # -- search while typing ---------------------------------------------------------------------------------
 
@@ -269,7 +271,7 @@ class Session:
         self._recheck().table(self._table.name)
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._socket.send_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+        await self._socket.send_text(_text(message))
 
     def _problem(self, error: Exception) -> Problem:
         if isinstance(error, Problem):
@@ -296,6 +298,10 @@ async def leave(socket: WebSocket, problem: Problem) -> None:
     content = {"type": "error", "id": None, "problem": problem.content()}
     await socket.send_text(json.dumps(content, ensure_ascii=False))
     await socket.close({401: UNAUTHORIZED, 408: TOO_LATE}.get(problem.status, FORBIDDEN))
+
+
+def _text(message: dict[str, Any]) -> str:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 def _id_of(text: str) -> str | None:

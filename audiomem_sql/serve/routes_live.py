@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, WebSocket
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.serve.access import Caller
-from audiomem_sql.serve.live import Live, Wanted, check_after
+from audiomem_sql.serve.live import Live
 from audiomem_sql.serve.live_session import Session, leave
 from audiomem_sql.serve.problems import Problem, problem_of
 from audiomem_sql.serve.requests import (
@@ -28,6 +28,7 @@ from audiomem_sql.serve.requests import (
     service_of,
 )
 from audiomem_sql.serve.served_table import ServedTable
+from audiomem_sql.serve.version_events import Told, Wanted, check_after, events_of
 
 router = APIRouter(tags=["changes"])
 #: The subprotocol of the WebSocket.
@@ -86,12 +87,25 @@ async def changes(
     known = await service.workers.run(service.job(), begin)
     if as_events:
         return _EventStream(live, served, known, wanted, request.scope["audiomem"]["recheck"])
-    found = await live.some(served, known, wanted, limit + 1)
-    given = found[:limit]
-    last_given = given[-1]["version"] if given else known
-    behind = last_given if len(found) > limit else None
-    answer = {"table": served.name, "version": last_given, "versions": given, "next": behind}
-    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+    def answer() -> bytes:
+        told = events_of(served.reader(), known, wanted, limit, live.most_bytes)
+        return _listed(served.name, known, told, service.settings.limits.response_bytes)
+
+    content = await service.workers.run(service.job(), answer)
+    return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _listed(table: str, after: int, told: Told, most: int) -> bytes:
+    """The answer in JSON. next: behind which there are more. Problem 413 beyond ``most`` bytes."""
+    last = told.events[-1].version if told.events else after
+    about = json.dumps({"table": table, "version": last}, ensure_ascii=False, separators=(",", ":"))
+    versions = b",".join(event.content for event in told.events)
+    behind = b"%d" % last if last < told.newest else b"null"
+    content = b'%b,"versions":[%b],"next":%b}' % (about.encode()[:-1], versions, behind)
+    if most and len(content) > most:
+        raise Problem(413, f"the answer has more than {most:,} bytes; ask for less", kind="LimitError")
+    return content
 
 
 class _EventStream(Response):
@@ -130,10 +144,10 @@ class _EventStream(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send) -> None:
-        async def write(text: str) -> None:
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        async def write(content: bytes) -> None:
+            await send({"type": "http.response.body", "body": content, "more_body": True})
 
-        await write(": the versions come as events\n\n")
+        await write(b": the versions come as events\n\n")
         source = self._live.events(self._table, self._after, self._wanted)
         events = asyncio.ensure_future(anext(source))
         try:
@@ -141,15 +155,15 @@ class _EventStream(Response):
                 done, _ = await asyncio.wait((events,), timeout=_HEARTBEAT)
                 self._recheck().table(self._table.name)
                 if not done:
-                    await write(":\n\n")
+                    await write(b":\n\n")
                     continue
                 for event in events.result():
-                    data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-                    await write(f"id: {event['version']}\nevent: version\ndata: {data}\n\n")
+                    await write(b"id: %d\nevent: version\ndata: %b\n\n" % (event.version, event.content))
                 events = asyncio.ensure_future(anext(source))
         except (Problem, AudioMemError) as error:
             problem = error if isinstance(error, Problem) else problem_of(error, self._live.service.hide)
-            await write(f"event: problem\ndata: {json.dumps(problem.content(), ensure_ascii=False)}\n\n")
+            text = json.dumps(problem.content(), ensure_ascii=False)
+            await write(f"event: problem\ndata: {text}\n\n".encode())
         finally:
             events.cancel()
             await asyncio.gather(events, return_exceptions=True)

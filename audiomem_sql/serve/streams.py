@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.served_table import ServedTable
 from audiomem_sql.serve.table_file import check_served, open_still, state_of
@@ -17,8 +18,11 @@ from audiomem_sql.table.reader import TableReader
 from audiomem_sql.upkeep.stream import SECONDS, streamable_file
 from audiomem_sql.upkeep.stream_cut import CutFile
 
-#: Streams that are open at the same time; each may have a copy of its table.
-_MOST = 4
+#: Streams that are open at the same time, and those with the ones that are only read to their end; each may
+#: have a copy of its table.
+_MOST, _MOST_HELD = 4, 8
+#: Seconds for which one that is being made is waited for, and between two looks whether anybody waits still.
+_WAIT, _LOOK = 1.0, 0.05
 #: Seconds for which the newest version is the one that was streamed last, although there is a newer one.
 _SECONDS = 5.0
 
@@ -70,13 +74,15 @@ class Streams:
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._open: list[OpenStream] = []  # the one that was used last is the last
+        self._held = 0  # with those that are being made, and those that are left but read
         self._folder: str | None = None
 
     def of(self, table: ServedTable, version: str | None, name: str) -> OpenStream:
         """The stream that has the file ``name``; to be given back with :meth:`release`.
 
         version: None for the newest, which may be some seconds old. Problem 404 for a name that no stream
-        has, 410 for a part of one that is not there any more, 409 for a table that is not one file here.
+        has, 410 for a part of one that is not there any more, 409 for a table that is not one file here, 503
+        while too many are read, or somebody else has one of this table made.
         """
         check_served(table)
         is_part = not name.endswith((".m3u8", ".json"))
@@ -86,9 +92,7 @@ class Streams:
         if found is not None:
             return found
         number = table.reader(version).version
-        with self._lock:
-            making = self._making.setdefault(table.name, threading.Lock())
-        with making:
+        with self._making_of(table):
             now = time.monotonic()
             found = self._taken(
                 table,
@@ -113,7 +117,7 @@ class Streams:
             stream.users -= 1
             is_over = stream.is_left and not stream.users
         if is_over:
-            stream.close()
+            self._end(stream)
 
     def close(self) -> None:
         """Close all of them."""
@@ -124,6 +128,21 @@ class Streams:
             stream.close()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _making_of(self, table: ServedTable) -> Iterator[None]:
+        """Be the only one who has a stream of the table made. Problem 503 if somebody else is for long."""
+        with self._lock:
+            making = self._making.setdefault(table.name, threading.Lock())
+        end = time.monotonic() + _WAIT
+        while not making.acquire(timeout=_LOOK):
+            check_interrupt()
+            if time.monotonic() > end:
+                raise _busy("somebody has a stream of this table made already")
+        try:
+            yield
+        finally:
+            making.release()
 
     def _taken(self, table: ServedTable, fits: Callable[[OpenStream], bool]) -> OpenStream | None:
         with self._lock:
@@ -140,11 +159,13 @@ class Streams:
         return None
 
     def _made(self, table: ServedTable, version: int) -> OpenStream:
-        with self._lock:
-            if self._folder is None:
-                self._folder = tempfile.mkdtemp(prefix="audiomem-serve-")
-            folder = self._folder
-        stream = OpenStream(table, version, folder)
+        folder = self._room()
+        try:
+            stream = OpenStream(table, version, folder)
+        except BaseException:
+            with self._lock:
+                self._held -= 1
+            raise
         stream.users = 1
         with self._lock:
             self._open.append(stream)
@@ -152,12 +173,38 @@ class Streams:
                 self._leave(oldest)
         return stream
 
+    def _room(self) -> str:
+        """The folder for another one, which is counted. Problem 503 if as many as may be are read."""
+        with self._lock:
+            if self._held >= _MOST_HELD:
+                idle = next((each for each in self._open if not each.users), None)
+                if idle is None:
+                    raise _busy("too many streams are read")
+                self._leave(idle)
+            self._held += 1
+            if self._folder is None:
+                self._folder = tempfile.mkdtemp(prefix="audiomem-serve-")
+            return self._folder
+
     def _leave(self, stream: OpenStream) -> None:
         """Close a stream, now or when nobody reads it any more. The lock is held."""
         self._open.remove(stream)
         stream.is_left = True
         if not stream.users:
+            self._held -= 1
             stream.close()
+
+    def _end(self, stream: OpenStream) -> None:
+        """Close one that was left."""
+        try:
+            stream.close()
+        finally:
+            with self._lock:
+                self._held -= 1
+
+
+def _busy(what: str) -> Problem:
+    return Problem(503, f"{what}; come again in a few seconds", headers={"Retry-After": "5"})
 
 
 class StreamPart(Iterator[bytes]):

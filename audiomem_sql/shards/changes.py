@@ -18,28 +18,34 @@ Rows = dict[tuple[int, int], tuple[Any, ...]]
 _ADDED = ("insert", "update_postimage")
 
 
-def changes_of(manifest: Manifest, files: Sequence[ShardFile], first: int, last: int) -> tuple[Rows, Rows]:
-    """The rows that each of the versions added, and those that it removed."""
+def changes_of(
+    manifest: Manifest, files: Sequence[ShardFile], first: int, last: int, values: bool
+) -> tuple[Rows, Rows]:
+    """The rows that each of the versions added, and those that it removed; with their ``values``, or none."""
     added: Rows = {}
     removed: Rows = {}
     for each in manifest.versions:
         number = each.version.number
         if first <= number <= last and not each.moved:
             if each is manifest.versions[0]:
-                _add_oldest(manifest, files, number, added)
+                _add_oldest(manifest, files, number, added, values)
             else:
-                _add_version(manifest, files, each, added, removed)
+                _add_version(manifest, files, each, added, removed, values)
     return added, removed
 
 
-def _add_oldest(manifest: Manifest, files: Sequence[ShardFile], number: int, added: Rows) -> None:
+def _add_oldest(
+    manifest: Manifest, files: Sequence[ShardFile], number: int, added: Rows, with_values: bool
+) -> None:
     """The oldest version that is kept counts as having inserted all that it shows."""
     for file, pin in zip(files, manifest.pins_at(number), strict=True):
         schema = manifest.layout_at(number).schema
         shard = file.at(pin, schema)
-        for change in changes(shard, shard.versions[0].number, shard.version):
+        for change in changes(shard, shard.versions[0].number, shard.version, values=with_values):
             key = number, change.rowid
-            if change.kind in _ADDED:
+            if not with_values and change.kind in _ADDED:
+                added[key] = ()
+            elif change.kind in _ADDED:
                 added[key] = _with_columns(change.values, shard.schema_at(change.version), schema)
             else:
                 added.pop(key, None)
@@ -57,11 +63,17 @@ def _with_columns(values: tuple[Any, ...], before: Schema, after: Schema) -> tup
 
 
 def _add_version(
-    manifest: Manifest, files: Sequence[ShardFile], each: ShardedVersion, added: Rows, removed: Rows
+    manifest: Manifest,
+    files: Sequence[ShardFile],
+    each: ShardedVersion,
+    added: Rows,
+    removed: Rows,
+    with_values: bool,
 ) -> None:
     """What one version changed.
 
-    A shard may have had commits in between that never were part of the table, and were taken back.
+    A shard may have had commits in between that never were part of the table, and were taken back: the values
+    tell what is as it was.
     """
     number = each.version.number
     before = manifest.pins_at(number - 1)
@@ -69,14 +81,16 @@ def _add_version(
         shard = files[shard_number].at(pin, manifest.layout_at(number).schema)
         old: dict[int, tuple[Any, ...] | None] = {}
         new: dict[int, tuple[Any, ...] | None] = {}
-        for change in changes(shard, before[shard_number].version + 1, pin.version):
+        taken_back = pin.version > before[shard_number].version + 1
+        for change in changes(
+            shard, before[shard_number].version + 1, pin.version, values=with_values or taken_back
+        ):
             if change.kind in _ADDED:
                 old.setdefault(change.rowid, None)
                 new[change.rowid] = change.values
             else:
                 old.setdefault(change.rowid, change.values)
                 new[change.rowid] = None
-        taken_back = pin.version > before[shard_number].version + 1
         for rowid, values in new.items():
             if taken_back and values == old[rowid]:
                 continue

@@ -393,6 +393,6 @@ class ShardedSnapshot(Snapshot):
         """Bytes of the manifest."""
         return 0 if self.state is None else self.state.size
 
-    def own_changes(self, first: int, last: int) -> list[Change] | None:
+    def own_changes(self, first: int, last: int, *, values: bool) -> list[Change] | None:
         """What the versions ``first`` to ``last`` changed, see ``versions.changes``."""
-        return list(in_order(*changes_of(self.manifest, self.shard_files, first, last)))
+        return list(in_order(*changes_of(self.manifest, self.shard_files, first, last, values)))

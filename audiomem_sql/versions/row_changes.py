@@ -20,21 +20,22 @@ from audiomem_sql.versions.snapshot import Snapshot
 INSERT, DELETE, PREIMAGE, POSTIMAGE = "insert", "delete", "update_preimage", "update_postimage"
 
 
-def changes(snapshot: Snapshot, first: int, last: int) -> list[Change]:
+def changes(snapshot: Snapshot, first: int, last: int, *, values: bool = True) -> list[Change]:
     """What the commits ``first`` to ``last``, both included, changed.
 
-    Ascending by version, then rowid, an old row before a new one.
+    Ascending by version, then rowid, an old row before a new one. values: with those of the rows; else
+    changes have none, and no column is read.
 
     QueryError, with the versions that are kept, if one of the two is not. The oldest version that a vacuum
     kept counts as having inserted all that it shows.
     """
     for version in (first, last):
         snapshot.check_kept(version)
-    own = snapshot.own_changes(first, last)
-    return list(_stored_changes(snapshot, first, last)) if own is None else own
+    own = snapshot.own_changes(first, last, values=values)
+    return list(_stored_changes(snapshot, first, last, values)) if own is None else own
 
 
-def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Change]:
+def _stored_changes(snapshot: Snapshot, first: int, last: int, with_values: bool) -> Iterator[Change]:
     """What the segments and the log say of the commits ``first`` to ``last``."""
     added: dict[tuple[int, int], tuple[Any, ...]] = {}
     removed: dict[tuple[int, int], tuple[Any, ...]] = {}
@@ -50,14 +51,13 @@ def _stored_changes(snapshot: Snapshot, first: int, last: int) -> Iterator[Chang
         for versions, rows_by_key in ((np.maximum(created, oldest), added), (ended, removed)):
             for low, high, schema in _spans(snapshot, first, last):
                 rows = np.flatnonzero(shown & (versions >= low) & (versions <= high))
-                for key, values in zip(
-                    zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True),
-                    _values(segment.with_schema(schema), rows),
-                    strict=True,
-                ):
-                    rows_by_key[key] = values
+                keys = zip(versions[rows].tolist(), rowids[rows].tolist(), strict=True)
+                if with_values:
+                    rows_by_key.update(zip(keys, _values(segment.with_schema(schema), rows), strict=True))
+                else:
+                    rows_by_key.update((key, ()) for key in keys)
     live: dict[int, Row] = {}
-    types = [column.type for column in snapshot.schemas[-1][1].visible.columns]
+    types = [column.type for column in snapshot.schemas[-1][1].visible.columns] if with_values else []
     for record in snapshot.logged:
         for rowid in record.deleted:
             row = live.pop(rowid, None)

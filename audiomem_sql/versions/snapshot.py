@@ -386,7 +386,7 @@ class Snapshot:
         """The segments that only older versions are read from, or why one cannot be opened."""
         return ()
 
-    def own_changes(self, first: int, last: int) -> list[Change] | None:
+    def own_changes(self, first: int, last: int, *, values: bool) -> list[Change] | None:
         """What ``versions.changes`` gives, where the files do not have the numbers of the versions."""
         return None
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 import audiomem_sql as am
+from audiomem_sql.serve import streams
+from audiomem_sql.serve.settings import Limits
 from audiomem_sql.serve.tokens import add_token
 from audiomem_sql.table.table import Table
 
@@ -87,19 +90,25 @@ def test_files_are_kept_by_their_names(notes: Path) -> None:
 
 @pytest.mark.parametrize("layout", ["local", "remote"])
 def test_a_stream_outlives_commits(tmp_path: Path, layout: str) -> None:
+    """A copy is sent to its end; a file that was cut itself is another one now."""
     path = tmp_path / "notes.flac"
     with Table.create(path, ["body TEXT"], {"layout": layout}) as table:
         table.append([{"body": "one"}])
+        table.flush()
     with serving(path) as server:
         before = parts_of(server, "/tables/notes/hls/notes.m3u8")
+        (opened,) = server.service.streams._open
+        assert (opened._state is None) == (layout == "local")
         sizes = [len(server.client.get(f"/tables/notes/hls/{name}").content) for name in before]
         with Table(path) as table:
             table.append([{"body": "two"}])
+            table.flush()
         answers = [server.client.get(f"/tables/notes/hls/{name}") for name in before]
-        if all(answer.status_code == 200 for answer in answers):  # of a copy
+        if layout == "local":
+            assert [answer.status_code for answer in answers] == [200] * len(before)
             assert [len(answer.content) for answer in answers] == sizes
-        else:  # the file itself was cut, and is another one now
-            assert {answer.status_code for answer in answers} == {410}
+        else:
+            assert [answer.status_code for answer in answers] == [410] * len(before)
         after = parts_of(server, "/tables/notes/hls/3/notes.m3u8")
         assert after != before
         assert all(server.client.get(f"/tables/notes/hls/{name}").status_code == 200 for name in after)
@@ -111,14 +120,64 @@ def test_few_are_open(notes: Path) -> None:
             table.append([{"body": f"more {number}"}])
     with serving(notes) as server:
         playlists = [parts_of(server, f"/tables/notes/hls/{version}/notes.m3u8") for version in range(2, 8)]
-        streams = server.service.streams
-        assert [each.version for each in streams._open] == [4, 5, 6, 7]
-        folder = Path(streams._folder or "")
+        opened = server.service.streams
+        assert [each.version for each in opened._open] == [4, 5, 6, 7]
+        folder = Path(opened._folder or "")
         assert len(list(folder.iterdir())) <= 4
         refused = server.client.get(f"/tables/notes/hls/2/{playlists[0][1]}")
         assert refused.status_code == 410  # the copy is another one now
         assert "playlist" in refused.json()["detail"]
     assert not folder.exists()
+
+
+def test_streams_that_are_read_count(tmp_path: Path) -> None:
+    """Each is a copy in the folder for temporary files, also one that another has pushed out."""
+    with Table.create(tmp_path / "notes.flac", ["body TEXT"]) as table:
+        for number in range(11):
+            table.append([{"body": f"note {number}"}])
+    with serving(tmp_path / "notes.flac") as server:
+        opened, table_of = server.service.streams, server.service.tables["notes"]
+        held = [opened.of(table_of, str(version), "index.m3u8") for version in range(2, 10)]
+        folder = Path(opened._folder or "")
+        assert len(list(folder.iterdir())) == 8
+        refused = server.client.get("/tables/notes/hls/10/index.m3u8")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert server.client.get("/tables/notes/hls/9/index.m3u8").status_code == 200  # is there
+        for which in (0, 5):  # one that was left, and one that was not
+            opened.release(held.pop(which))
+            assert server.client.get("/tables/notes/hls/10/index.m3u8").status_code == 200
+            assert len(list(folder.iterdir())) == 8
+            assert server.client.get("/tables/notes/hls/11/index.m3u8").status_code == 200
+        for stream in held:
+            opened.release(stream)
+        assert len(list(folder.iterdir())) == len(opened._open) == opened._held == 4
+        assert server.client.get("/tables/notes/hls/99/index.m3u8").status_code == 400
+        assert opened._held == 4
+    assert not folder.exists()
+
+
+def test_streams_that_cannot_be_made_do_not_count(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(notes) as server:
+        with monkeypatch.context() as patch:
+            patch.setattr(streams, "CutFile", lambda *_: 1 / 0)
+            for _ in range(9):
+                assert server.client.get("/tables/notes/hls/2/index.m3u8").status_code == 500
+        assert server.client.get("/tables/notes/hls/2/index.m3u8").status_code == 200
+
+
+def test_nobody_waits_long_for_who_makes_one(notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_WAIT", 0.1)
+    with serving(notes, limits=Limits(threads=1)) as server:
+        opened, table = server.service.streams, server.service.tables["notes"]
+        with opened._making_of(table):
+            refused = server.client.get("/tables/notes/hls/index.m3u8")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+            monkeypatch.setattr(streams, "_WAIT", 600.0)
+            with pytest.raises(httpx.ReadTimeout):
+                server.client.get("/tables/notes/hls/index.m3u8", timeout=0.3)
+            # nobody waits for it any more: its thread is free
+            assert server.client.get("/tables/notes", timeout=10).status_code == 200
+        assert server.client.get("/tables/notes/hls/index.m3u8").status_code == 200
 
 
 def test_tokens_in_addresses(notes: Path, tmp_path: Path) -> None:

@@ -16,12 +16,17 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 import audiomem_sql as am
+from audiomem_sql.scan import fetch
+from audiomem_sql.serve import live, version_events
 from audiomem_sql.serve.live_schemas import SearchMessage
 from audiomem_sql.serve.live_session import Search
 from audiomem_sql.serve.settings import Limits
 from audiomem_sql.serve.tokens import add_token, remove_token
+from audiomem_sql.serve.version_events import Wanted, events_of
 from audiomem_sql.serve.work import Job
+from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table
+from audiomem_sql.versions import row_changes
 
 from .conftest import BIG, Running, serving
 
@@ -120,8 +125,86 @@ def test_a_large_version_has_counts_alone(small: Path) -> None:
     with serving(small) as server:
         first = server.client.get("/tables/kb/changes?after=2&rows=true").json()
         assert [each["version"] for each in first["versions"]] == [3]  # no more rows at once
+        assert first["next"] == 3
+        assert listed(server) == [([2, 3], 1), ([4], None), ([5], 1)]
         both = server.client.get("/tables/kb/changes?after=3&rows=true&limit=5").json()
         assert (both["versions"][0]["inserted"], both["versions"][0]["changes"]) == (10_001, None)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A table of three versions with rows of 100 KB, and a fourth of small ones."""
+    with Table.create(tmp_path / "kb.flac", ["id INTEGER PRIMARY KEY", "title TEXT", "body TEXT"]) as table:
+        for count in (3, 2, 5):
+            table.append([{"title": f"row {row}", "body": f"{row}" * 100_000} for row in range(count)])
+        table.append([{"title": "small", "body": ""}])
+    return tmp_path / "kb.flac"
+
+
+def listed(server: Running, **asked: Any) -> list[tuple[list[int], Any]]:
+    """(versions, the number of the changes of the last, None for null) of each answer, by ``next``."""
+    answers, after = [], 1
+    while after is not None:
+        got = server.client.get("/tables/kb/changes", params={"rows": True, **asked, "after": after}).json()
+        changes = got["versions"][-1]["changes"]
+        answers.append(
+            ([each["version"] for each in got["versions"]], None if changes is None else len(changes))
+        )
+        after = got["next"]
+    return answers
+
+
+def test_wide_rows_come_in_several_answers(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version_events, "MOST_BYTES", 410_000)
+    monkeypatch.setattr(live, "MOST_BYTES", 410_000)
+    with serving(wide) as server:
+        # 300 KB; 200 KB; 500 KB are too many; the last is in the answer of those that have no rows
+        assert listed(server) == [([2], 3), ([3], 2), ([4, 5], 1)]
+        whole = server.client.get("/tables/kb/changes?after=3&rows=true").json()["versions"]
+        assert [each["changes"] is None for each in whole] == [True, False]
+        assert listed(server, columns="title") == [([2, 3, 4, 5], 1)]  # what is not asked for does not count
+        assert listed(server, where="id < 6") == [([2], 3), ([3, 4, 5], 0)]
+        with socket_of(server) as socket:
+            follow(socket, after=1, rows=True)
+            heard = [hear(socket) for _ in range(4)]
+        assert [(each["version"], each["changes"] and len(each["changes"])) for each in heard] == [
+            (2, 3), (3, 2), (4, None), (5, 1),
+        ]  # fmt: skip
+        assert heard[1]["changes"][1]["row"] == {"id": 5, "title": "row 1", "body": "1" * 100_000}
+
+
+def test_events_keep_to_the_bytes_of_an_answer(wide: Path) -> None:
+    with serving(wide, limits=Limits(response_bytes=310_000)) as server:
+        assert listed(server) == [([2], 3), ([3], 2), ([4, 5], 1)]
+    with serving(wide, limits=Limits(response_bytes=100)) as server:
+        assert server.client.get("/tables/kb/changes?after=1&rows=true").status_code == 413
+
+
+def test_only_what_is_asked_for_is_read(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, list[int]]] = []
+
+    def fetch_rows(readable: Any, rowids: Any, columns: Any) -> Any:
+        read.append((len(rowids), list(columns)))
+        return fetch.fetch_rows(readable, rowids, columns)
+
+    monkeypatch.setattr(version_events, "fetch_rows", fetch_rows)
+    monkeypatch.setattr(row_changes, "_values", lambda segment, rows: 1 / 0)
+    with Table(wide) as table:
+        table.flush()
+    with TableReader(wide) as reader:
+        told = events_of(reader, 1, Wanted(True, ["id"], "title = 'row 1'"), 100, 1 << 20)
+        assert [len(json.loads(each.content)["changes"]) for each in told.events] == [1, 1, 1, 0]
+        assert {tuple(columns) for _, columns in read} == {(), (0,), (1,)}
+        assert sum(rows for rows, columns in read if columns == [0]) == 3  # of those that pass
+        read.clear()
+        assert len(events_of(reader, 1, Wanted(True), 100, 450_000).events) == 1
+        assert sum(rows for rows, columns in read if columns) <= 5  # no more than tells that it is too much
+        for name, value in (("_GROWTH", 2), ("_PIECE_BYTES", 250_000)):
+            monkeypatch.setattr(version_events, name, value)
+            read.clear()
+            events_of(reader, 3, Wanted(True), 1, 1 << 20)
+            assert [rows for rows, columns in read if columns] == [1, 2, 2]
+            monkeypatch.setattr(version_events, "_GROWTH", 8)
 
 
 def test_values_are_those_of_json(server: Running) -> None:

@@ -47,6 +47,10 @@ def same(one: Table, many: Table) -> None:
         for each in (many, one)
     ]
     assert told[0] == told[1]
+    without = changes(many.snapshot, first, one.version, values=False)
+    whole = changes(many.snapshot, first, one.version)
+    assert [(c.version, c.rowid, c.kind) for c in without] == [(c.version, c.rowid, c.kind) for c in whole]
+    assert {c.values for c in without} <= {()}
 
 
 def _changed(random_: random.Random, table: Table, step: int) -> None:

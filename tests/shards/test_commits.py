@@ -183,6 +183,10 @@ def test_a_commit_that_is_taken_back(tmp_path: Path) -> None:
             table.append([{"code": f"kept{number}", "year": 2, "body": None}])
         reader.refresh()
         assert codes(reader) == codes(table) == {f"c{n}" for n in range(20)} | {f"kept{n}" for n in range(8)}
+        made = [(each.version, each.rowid, each.kind) for each in changes(table.snapshot, 3, table.version)]
+        without = changes(table.snapshot, 3, table.version, values=False)
+        assert [(each.version, each.rowid, each.kind) for each in without] == made
+        assert len(made) == 8
         reader.close()
         check(table)
 

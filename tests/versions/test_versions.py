@@ -90,6 +90,10 @@ def check_changes(table: Table, model: Model, oldest: int) -> None:
     if first > last:
         return
     found = [(c.version, c.rowid, c.kind, c.values) for c in changes(table.snapshot, first, last)]
+    without = [
+        (c.version, c.rowid, c.kind, c.values) for c in changes(table.snapshot, first, last, values=False)
+    ]
+    assert without == [(*change[:3], ()) for change in found]
     # a row that a commit deleted and inserted as it was, or updated to what it was, counts as replaced
     found = [
         change
