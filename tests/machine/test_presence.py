@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from open_files import open_below
 
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import file_identity
@@ -185,12 +186,12 @@ def test_a_log_that_another_took_the_place_of(log: str) -> None:
 
 def test_entering_twice_opens_nothing(log: str) -> None:
     presence = entered(log)
-    before = sorted(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else []
+    before = len(open_below(os.path.dirname(log)))
+    assert before
     os.unlink(log)  # it would be missed
     inode = presence._identity
     presence.enter(inode)
-    if before:
-        assert sorted(os.listdir("/proc/self/fd")) == before
+    assert len(open_below(os.path.dirname(log))) == before
     presence.leave()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import obstore
 import pytest
 from bytes.contract import DATA, ByteSourceContract
+from open_files import open_below
 
 from audiomem_sql.audio import Part, index_playlist, media_playlist
 from audiomem_sql.bytes import ByteSource
@@ -132,9 +133,8 @@ def test_few_files_are_open_at_once(tmp_path: Path) -> None:
         (tmp_path / part.name).write_bytes(bytes([number]) * 10)
     (tmp_path / "kb.m3u8").write_text(media_playlist(parts))
     source = StreamedFile(str(tmp_path / "kb.m3u8"))
-    before = len(os.listdir("/proc/self/fd"))
     for _ in range(2):
         assert source.read_at(5, 1990) == b"".join(bytes([number]) * 10 for number in range(200))[5:1995]
-    assert len(os.listdir("/proc/self/fd")) <= before + 33
+    assert 0 < len(open_below(tmp_path)) <= 33
     source.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert not open_below(tmp_path)

@@ -296,6 +296,7 @@ def test_every_argument_has_its_name_in_both(doors: dict[str, Any]) -> None:
         "union_by_name",
         "filename",
         "hive_partitioning",
+        "hive_types",
         "hive_types_autocast",
         "partial",
         "schema",
