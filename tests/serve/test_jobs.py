@@ -71,7 +71,12 @@ def keeper(many_tables: tuple[Running, Iterator[int], Path]) -> Keeper:
     running, numbers, folder = many_tables
     number = next(numbers)
     return Keeper(
-        running.address, running.client, running.service, [], f"docs{number}", f"kb{number}", folder
+        running.address,
+        running.client,
+        running.service,
+        docs=f"docs{number}",
+        kb=f"kb{number}",
+        folder=folder,
     )
 
 
