@@ -115,6 +115,8 @@ def _run(files: list[str], settings: Settings, workers: int, metrics_port: int |
     from audiomem_sql.serve.server import run
     from audiomem_sql.serve.supervisor import Supervisor
 
+    if workers > 1 and settings.writable and not (settings.jobs or settings.queue):
+        _check_folder(files)
     metrics = _metrics(metrics_port, workers)
 
     def started(address: str) -> None:
@@ -124,6 +126,17 @@ def _run(files: list[str], settings: Settings, workers: int, metrics_port: int |
         Supervisor(files, settings, workers, metrics_port).run(started)
     else:
         run(files, settings, started)
+
+
+def _check_folder(files: list[str]) -> None:
+    """OptionError where several processes would each remember jobs of their own, in memory."""
+    from audiomem_sql.errors import OptionError
+    from audiomem_sql.machine.urls import is_url
+
+    if all(map(is_url, files)):
+        raise OptionError(
+            "several processes remember jobs in a folder", remedy="Pass --jobs FOLDER, for tables at URLs."
+        )
 
 
 def _metrics(port: int | None, workers: int) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.errors import MissingExtraError, StorageError
-from audiomem_sql.jobs.job import Job, Outcome
+from audiomem_sql.errors import MissingExtraError
+from audiomem_sql.jobs.job import ALIVE, Job, Outcome, QueueAwayError
 from audiomem_sql.jobs.records import Records
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def application(url: str, visibility: float = VISIBILITY) -> Celery:
     from kombu import Queue
 
     app = Celery("audiomem", broker=url, set_as_current=False)
-    options = {"visibility_timeout": visibility} if is_redis(url) else {"confirm_publish": True}
+    options: dict[str, Any] = {"confirm_publish": True}
+    if is_redis(url):  # what is not heard of is looked for so often, not once in 100 seconds
+        sweep = {"unacked_restore_interval": min(10.0, visibility / 2), "unacked_restore_throttle": 1}
+        options = {"visibility_timeout": visibility, **sweep}
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -70,6 +74,13 @@ def application(url: str, visibility: float = VISIBILITY) -> Celery:
         accept_content=["json"],
     )
     return app
+
+
+def broken(connection: Any) -> tuple[type[Exception], ...]:
+    """What is raised where the queue cannot be reached, by the library's own retries, too."""
+    from kombu.exceptions import OperationalError
+
+    return (*connection.recoverable_connection_errors, OperationalError)
 
 
 def changes_exchange() -> Any:
@@ -93,7 +104,7 @@ def changes_queue(server: str) -> Any:
 
 
 class CeleryQueue:
-    """See :class:`~audiomem_sql.jobs.queue.Queue`. StorageError where the queue cannot be reached."""
+    """See :class:`~audiomem_sql.jobs.queue.Queue`. QueueAwayError where the queue cannot be reached."""
 
     def __init__(self, url: str, folder: str | None, changed: Callable[[Job], None]) -> None:
         self._app = application(url)
@@ -101,7 +112,7 @@ class CeleryQueue:
         self._changed = changed
         self._closing = threading.Event()
         self._queue = changes_queue(self.records.name)
-        self._broken = self._app.connection().recoverable_connection_errors
+        self._broken = broken(self._app.connection())
         try:
             with self._app.connection() as connection:
                 connection.ensure_connection(**_RETRY)
@@ -117,27 +128,30 @@ class CeleryQueue:
         made = self.records.add(job)
         if made.id != job.id:
             return made
-        said = {"id": job.id, "table": job.table, "kind": job.kind, "arguments": dict(job.arguments)}
+        said = {"id": job.id, "table": job.table, "kind": job.kind}
         try:
             with self._app.connection() as connection, connection.Producer() as producer:
                 self._app.send_task(
-                    TASK, kwargs=said, task_id=job.id, producer=producer, retry=True, retry_policy=_RETRY
+                    TASK,
+                    kwargs={**said, "arguments": dict(job.arguments or {})},
+                    task_id=job.id,
+                    producer=producer,
+                    retry=True,
+                    retry_policy=_RETRY,
                 )
-                tell(
-                    producer,
-                    {
-                        "event": "queued",
-                        **said,
-                        "arguments": {},
-                        "digest": job.digest,
-                        "created": job.created,
-                        "token": job.token,
-                    },
-                )
+                self._announce(producer, job, said)
         except self._broken as error:
-            self.records.end(job.id, Outcome("failed", problem=_problem(error)))
+            self.records.end(job.id, Outcome("failed", problem=_problem()))
             raise _away(error) from None
         return made
+
+    def _announce(self, producer: Any, job: Job, said: dict[str, Any]) -> None:
+        """Tell the other servers. Where that fails, the worker of the job tells of it."""
+        more = {"digest": job.digest, "created": job.created, "token": job.token}
+        try:
+            tell(producer, {"event": "queued", **said, **more})
+        except self._broken as error:
+            LOGGER.warning("other servers could not be told of a job: %s", type(error).__name__)
 
     def cancel(self, job: Job) -> Job | None:
         """Workers are told; a job that waits is cancelled by the one that gets it."""
@@ -145,9 +159,11 @@ class CeleryQueue:
             self._app.control.broadcast(CANCEL, arguments={"job": job.id})
         except self._broken as error:
             raise _away(error) from None
-        if job.state == "queued":
-            return self.records.end(job.id, Outcome("cancelled"))
-        return self.records.change(job.id, cancelling=True) if job.state == "running" else job
+        return (
+            self.records.end(job.id, Outcome("cancelled"), ("queued",))
+            or self.records.change(job.id, ("running",), cancelling=True)
+            or self.records.get(job.id)
+        )
 
     def close(self) -> None:
         """Listen no more; the jobs go on in their workers."""
@@ -168,7 +184,9 @@ class CeleryQueue:
                             self._drained(connection)
             except self._broken as error:
                 LOGGER.warning("the queue of jobs is away: %s", type(error).__name__)
-                self._closing.wait(1.0)
+            except Exception:  # of the database: what is not acknowledged comes again
+                LOGGER.exception("what becomes of jobs cannot be remembered")
+            self._closing.wait(1.0)
 
     def _drained(self, connection: Any) -> None:
         try:
@@ -184,33 +202,37 @@ class CeleryQueue:
         message.ack()
 
     def _told(self, said: dict[str, Any]) -> None:
-        job_id, event = said["id"], said["event"]
-        if event == "queued":
-            fields = ("id", "table", "kind", "arguments", "digest", "created", "token")
-            self.records.known(Job(**{name: said[name] for name in fields}))
-            return
-        before = self.records.get(job_id)
-        if before is None:
-            return
+        event, more = said["event"], (said["created"], said["token"]) if said["event"] == "queued" else ()
+        job = Job(said["id"], said["table"], said["kind"], None, said["digest"], *(more or (time.time(),)))
         if event == "running":
-            self._runs(before, said)
-            return
-        now = self.records.end(job_id, Outcome(said["state"], said["result"], said["problem"]))
-        if now is not None and before.ended is None:
-            self._changed(now)
+            change = {"state": "running", "progress": float(said["progress"]), "stage": str(said["stage"])}
+            started = float(said["time"])
+        elif event == "ended":
+            outcome = Outcome(said["state"], said["result"], said["problem"])
+        before = self.records.get(job.id)
+        if before is None or event == "queued":
+            self.records.known(job)
+            before = before or job
+        if event == "running":
+            self._runs(before, {**change, "started": before.started or started})
+        elif event == "ended":
+            # one that this server ended may have been begun in that moment
+            own = before.state == "cancelled" and before.started is None and outcome.state != "cancelled"
+            self._tell(self.records.end(job.id, outcome, (*ALIVE, "cancelled") if own else ALIVE))
 
-    def _runs(self, before: Job, said: dict[str, Any]) -> None:
+    def _runs(self, before: Job, change: dict[str, Any]) -> None:
         if before.state == "cancelled":  # when no worker was there
             self._app.control.broadcast(CANCEL, arguments={"job": before.id})
+        else:
+            self._tell(self.records.change(before.id, **change))
+
+    def _tell(self, now: Job | None) -> None:
+        if now is None:
             return
-        if before.state not in ("queued", "running"):
-            return
-        started = before.started or said["time"]
-        now = self.records.change(
-            before.id, state="running", started=started, progress=said["progress"], stage=said["stage"]
-        )
-        if now is not None:
+        try:
             self._changed(now)
+        except Exception:
+            LOGGER.exception("what became of %s of %s", now.kind, now.table)
 
 
 def tell(producer: Any, said: dict[str, Any]) -> None:
@@ -226,10 +248,12 @@ def tell(producer: Any, said: dict[str, Any]) -> None:
     )
 
 
-def _away(error: Exception) -> StorageError:
+def _away(error: Exception) -> QueueAwayError:
     LOGGER.warning("the queue of jobs cannot be reached: %s", error)
-    return StorageError("the queue of jobs cannot be reached", remedy="Check that it runs, and its address.")
+    return QueueAwayError(
+        "the queue of jobs cannot be reached", remedy="Check that it runs, and its address."
+    )
 
 
-def _problem(error: Exception) -> dict[str, str]:
+def _problem() -> dict[str, str]:
     return {"kind": "StorageError", "detail": "the queue of jobs could not be reached"}

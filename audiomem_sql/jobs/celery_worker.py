@@ -11,9 +11,9 @@ from typing import Any
 
 from celery.worker.control import control_command
 
-from audiomem_sql.jobs.celery_queue import CANCEL, TASK, application, is_redis, tell
-from audiomem_sql.jobs.job import Outcome
-from audiomem_sql.jobs.kinds import KINDS, writes
+from audiomem_sql.jobs.celery_queue import CANCEL, TASK, VISIBILITY, application, broken, is_redis, tell
+from audiomem_sql.jobs.job import Outcome, digest_of, writes
+from audiomem_sql.jobs.kinds import KINDS
 from audiomem_sql.jobs.performing import perform
 from audiomem_sql.jobs.table_locks import locked
 
@@ -58,7 +58,8 @@ def worker_application(url: str, places: Mapping[str, str], visibility: float) -
     @app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]
     def job(self: Any, id: str, table: str, kind: str, arguments: dict[str, Any]) -> None:
         with _visible(app, self.request), app.connection_for_write() as connection:
-            _Running(app, connection, id).do(places, table, kind, arguments)
+            said = {"id": id, "table": table, "kind": kind, "digest": digest_of(table, kind, arguments)}
+            _Running(app, connection, said).do(places, table, kind, arguments)
 
     return app
 
@@ -66,11 +67,12 @@ def worker_application(url: str, places: Mapping[str, str], visibility: float) -
 class _Running:
     """A job that is worked on in this thread."""
 
-    def __init__(self, app: Any, connection: Any, job_id: str) -> None:
+    def __init__(self, app: Any, connection: Any, said: Mapping[str, str]) -> None:
         self._app = app
-        self._id = job_id
+        self._said = said  # with all that is told, since a server may not know the job yet
+        self._id = said["id"]
         self._producer = connection.Producer()
-        self._broken = connection.recoverable_connection_errors
+        self._broken = broken(connection)
 
     def do(self, places: Mapping[str, str], table: str, kind: str, arguments: dict[str, Any]) -> None:
         """Do it, and tell how it went."""
@@ -98,9 +100,9 @@ class _Running:
         return "cancelled" if self._id in _CANCELLED else None
 
     def _goes(self, part: float, stage: str) -> None:
-        said = {"event": "running", "id": self._id, "progress": part, "stage": stage, "time": time.time()}
+        goes = {"event": "running", "progress": part, "stage": stage, "time": time.time()}
         try:
-            tell(self._producer, said)
+            tell(self._producer, {**self._said, **goes})
         except self._broken:
             LOGGER.warning("the progress of a job could not be told")
 
@@ -108,8 +110,8 @@ class _Running:
         tell(
             self._producer,
             {
+                **self._said,
                 "event": "ended",
-                "id": self._id,
                 "state": outcome.state,
                 "result": outcome.result,
                 "problem": outcome.problem,
@@ -120,14 +122,19 @@ class _Running:
 @contextmanager
 def _visible(app: Any, request: Any) -> Iterator[None]:
     """Keep Redis from delivering a job again that is worked on; RabbitMQ sees that by the connection."""
-    tag = (request.delivery_info or {}).get("delivery_tag") or getattr(request, "delivery_tag", None)
-    if not is_redis(app.conf.broker_url) or tag is None:
+    if not is_redis(app.conf.broker_url):
+        yield
+        return
+    tag = (request.properties or {}).get("delivery_tag")
+    if tag is None:
+        LOGGER.error("a message of Redis has no tag: a long job may be done twice at the same time")
         yield
         return
     import redis
 
     over = threading.Event()
-    seconds = app.conf.broker_transport_options["visibility_timeout"] / 4
+    # servers have the usual time, and look, too, for what is not heard of
+    seconds = min(app.conf.broker_transport_options["visibility_timeout"], VISIBILITY) / 4
     client = redis.Redis.from_url(app.conf.broker_url, socket_timeout=5)
 
     def keep() -> None:

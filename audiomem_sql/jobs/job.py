@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
+from audiomem_sql.errors import StorageError
+
 State = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = ("queued", "running", "done", "failed", "cancelled", "interrupted")
 #: Jobs that are still to end.
@@ -21,13 +23,14 @@ class Job:
     """A job. Times are seconds since 1970.
 
     digest: of table, kind and arguments, so of all that it is made of. progress: 0 to 1. stage: what is being
-    done. problem: ``kind``, the name of an error, and ``detail``. token: the name of whose it is.
+    done. problem: ``kind``, the name of an error, and ``detail``. token: the name of whose it is. arguments:
+    None where they are not known here.
     """
 
     id: str
     table: str
     kind: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] | None
     digest: str
     created: float
     token: str | None = None
@@ -56,7 +59,16 @@ class Outcome:
     problem: Mapping[str, str] | None = field(default=None)
 
 
+class QueueAwayError(StorageError):
+    """The queue of jobs cannot be reached."""
+
+
 def digest_of(table: str, kind: str, arguments: Mapping[str, Any]) -> str:
     """What tells a job's input from others: SHA-256, hexadecimal."""
     said = json.dumps([table, kind, arguments], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return sha256(said.encode()).hexdigest()
+
+
+def writes(kind: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether the job may change the table: there is one of those at a time for each."""
+    return kind != "scrub" or bool(arguments.get("repair"))

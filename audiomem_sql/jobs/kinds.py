@@ -87,11 +87,6 @@ def checked(kind: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def writes(kind: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether the job may change the table: there is one of those at a time for each."""
-    return kind != "scrub" or bool(arguments.get("repair"))
-
-
 # -- what they do --------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -11,26 +12,25 @@ from collections.abc import Callable
 from typing import Any
 
 from audiomem_sql.jobs.job import Job, Outcome
-from audiomem_sql.jobs.kinds import writes
 from audiomem_sql.jobs.records import Records
 
+LOGGER = logging.getLogger("audiomem.jobs")
 #: Jobs that run at the same time.
 _THREADS = 2
 #: Seconds in which a process ends cleanly, once it is told to.
 _GRACE = 8.0
 #: Seconds without a job after which a process is ended.
 _IDLE = 60.0
+#: Seconds between two looks at what other servers of the folder do.
+_PAUSE = 1.0
 _COMMAND = [sys.executable, "-m", "audiomem_sql.jobs.child"]
-
-
-def _is_writing(job: Job) -> bool:
-    return writes(job.kind, job.arguments)
 
 
 class LocalQueue:
     """See :class:`~audiomem_sql.jobs.queue.Queue`. One job that writes is worked on at a time for each table.
 
-    The threads begin with the first job.
+    Servers that use one folder keep to that together, and each may cancel what runs in another. The threads
+    begin with the first job.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class LocalQueue:
         self._wake = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._running: dict[str, subprocess.Popen[str]] = {}
-        self._busy: set[tuple[str, bool]] = set()
         self._own = threading.local()
         self._closing = False
         if self.records.waiting():
@@ -57,19 +56,13 @@ class LocalQueue:
     def cancel(self, job: Job) -> Job | None:
         """One that waits ends at once, one that runs in a moment."""
         with self._wake:
-            now = self.records.get(job.id)
-            if now is None or now.state not in ("queued", "running"):
-                return now
-            if now.state == "queued":
-                now = self.records.end(job.id, Outcome("cancelled"))
-            else:
-                now = self.records.change(job.id, cancelling=True)
-                process = self._running.get(job.id)
-                if process is not None:
-                    _say(process, f"cancel {job.id}\n")
+            now = self.records.end(job.id, Outcome("cancelled"), ("queued",))
+            if now is None:  # another server may have begun it in this moment
+                now = self.records.change(job.id, ("running",), cancelling=True)
+                self._pass_on([job.id])
         if now is not None and now.state == "cancelled":
-            self._changed(now)
-        return now
+            self._tell(now)
+        return now or self.records.get(job.id)
 
     def close(self) -> None:
         """End: what runs is interrupted at the next good place, what waits waits for the next server."""
@@ -90,39 +83,91 @@ class LocalQueue:
 
     def _begin(self) -> None:
         with self._wake:
-            while not self._closing and len(self._threads) < _THREADS:
-                thread = threading.Thread(target=self._work, name="audiomem-jobs", daemon=True)
+            while not self._closing and len(self._threads) <= _THREADS:
+                work = self._work if self._threads else self._watch
+                thread = threading.Thread(target=work, name="audiomem-jobs", daemon=True)
                 self._threads.append(thread)
                 thread.start()
             self._wake.notify_all()
 
-    def _work(self) -> None:
-        while True:
-            with self._wake:
-                job = None
-                while not self._closing:
-                    job = self.records.next(self._busy, _is_writing)
-                    if job is not None:
-                        break
-                    if not self._wake.wait(_IDLE):
-                        self._end_process()
-                if job is None:
-                    self._end_process()
-                    return
-                lock = (job.table, _is_writing(job))
-                self._busy.add(lock)
-            try:
-                self._changed(job)
-                self._ended(job, self._outcome(job))
-            finally:
-                with self._wake:
-                    self._busy.discard(lock)
-                    self._wake.notify_all()
+    def _watch(self) -> None:
+        """Have end what other servers say."""
+        with self._wake:
+            while not self._closing:
+                self._wake.wait(_PAUSE if self._running else None)
+                try:
+                    self._pass_on(self.records.cancelling() if self._running else [])
+                except Exception as error:
+                    LOGGER.error("what is cancelled cannot be read: %s", error)
 
-    def _ended(self, job: Job, outcome: Outcome) -> None:
-        ended = self.records.end(job.id, outcome)
+    def _pass_on(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            process = self._running.get(job_id)
+            if process is not None:
+                _say(process, f"cancel {job_id}\n")
+
+    def _work(self) -> None:
+        while not self._closing:
+            try:
+                job = self._next()
+            except Exception as error:  # of the database: it goes on when that does
+                LOGGER.error("the next job cannot be read: %s", error)
+                self._rest()
+                continue
+            if job is not None:
+                self._tell(job)
+                self._record(job, self._done(job))
+        self._end_process()
+
+    def _next(self) -> Job | None:
+        """A job, when there is one; None if there will be none."""
+        idle = 0.0
+        with self._wake:
+            while not self._closing:
+                job = self.records.next()
+                if job is not None:
+                    return job
+                pause = _PAUSE if self.records.waiting() else _IDLE
+                idle = 0.0 if self._wake.wait(pause) else idle + pause
+                if idle >= _IDLE:
+                    self._end_process()
+        return None
+
+    def _done(self, job: Job) -> Outcome:
+        try:
+            return self._outcome(job)
+        except Exception as error:
+            LOGGER.exception("%s of %s", job.kind, job.table)
+            self._end_process()
+            detail = "the server could not have the job done, which its log describes"
+            return Outcome("failed", problem=_problem(type(error).__name__, detail))
+
+    def _record(self, job: Job, outcome: Outcome) -> None:
+        """Remember how it ended; while that cannot be, try again."""
+        while True:
+            try:
+                ended = self.records.end(job.id, outcome)
+                break
+            except Exception as error:
+                LOGGER.error("the end of a job cannot be remembered: %s", error)
+                if self._closing:  # the next server says that it was interrupted
+                    return
+                self._rest()
+        with self._wake:
+            self._wake.notify_all()
         if ended is not None:
-            self._changed(ended)
+            self._tell(ended)
+
+    def _tell(self, job: Job) -> None:
+        try:
+            self._changed(job)
+        except Exception:
+            LOGGER.exception("what became of %s of %s", job.kind, job.table)
+
+    def _rest(self) -> None:
+        with self._wake:
+            if not self._closing:
+                self._wake.wait(_PAUSE)
 
     def _outcome(self, job: Job) -> Outcome:
         try:
@@ -135,11 +180,12 @@ class LocalQueue:
             "table": job.table,
             "place": place,
             "kind": job.kind,
-            "arguments": dict(job.arguments),
+            "arguments": dict(job.arguments or {}),
         }
         _say(process, json.dumps(order) + "\n")
         with self._wake:
             self._running[job.id] = process
+            self._wake.notify_all()
             now = self.records.get(job.id)
             if self._closing or (now is not None and now.cancelling):
                 _say(process, "interrupt\n" if self._closing else f"cancel {job.id}\n")
@@ -182,14 +228,21 @@ class LocalQueue:
                 continue
             if "outcome" in said:
                 return Outcome(**said["outcome"])
-            now = self.records.change(job.id, progress=said["progress"], stage=said["stage"])
-            if now is not None:
-                self._changed(now)
+            self._goes(job, said)
         now = self.records.get(job.id)
         detail = "the process that did the job was ended from outside"
         if now is not None and now.cancelling:
             return Outcome("cancelled")
         return Outcome("interrupted", problem=_problem("InterruptError", detail))
+
+    def _goes(self, job: Job, said: dict[str, Any]) -> None:
+        try:
+            now = self.records.change(job.id, progress=said["progress"], stage=said["stage"])
+        except Exception as error:
+            LOGGER.warning("the progress of a job cannot be remembered: %s", error)
+            return
+        if now is not None:
+            self._tell(now)
 
 
 def _say(process: subprocess.Popen[str], line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from audiomem_sql.jobs.job import Outcome
 from audiomem_sql.jobs.kinds import KINDS, Told
 from audiomem_sql.machine.file_names import absolute
 from audiomem_sql.machine.interrupts import watched
-from audiomem_sql.machine.urls import shown
+from audiomem_sql.machine.urls import is_url, shown
 
 LOGGER = logging.getLogger("audiomem.jobs")
 #: Seconds between two reports of one stage.
@@ -33,7 +34,8 @@ def perform(
     to end before its time, ``cancelled`` or ``interrupted``; None as long as it is not. What was committed
     then stays, and nothing is half done. No path leaves it.
     """
-    names = sorted({place, absolute(place), shown(place)}, key=len, reverse=True)
+    given = {place, absolute(place), shown(place)} | (set() if is_url(place) else {os.path.realpath(place)})
+    names = sorted(given, key=len, reverse=True)
 
     def hidden(value: Any) -> Any:
         if isinstance(value, str):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import queue
 import secrets
 import threading
 import time
@@ -39,10 +38,11 @@ class Changes:
     def __init__(self, tables: Mapping[str, ServedTable], url: str | None = None) -> None:
         self._tables = tables
         self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
         self._waiting: dict[str, list[Told]] = {}
         self._known: dict[str, int] = {}
         self._told: dict[str, int] = {}  # what the other servers know
-        self._to_see: queue.SimpleQueue[tuple[str, bool] | None] = queue.SimpleQueue()
+        self._to_see: dict[tuple[str, bool], None] = {}  # tables, and whether it was committed here
         self._thread: threading.Thread | None = None
         self._closing = False
         self._redis = None if url is None else RedisChannel(url, self._heard)
@@ -65,20 +65,28 @@ class Changes:
         return end
 
     def look(self, table: str) -> None:
-        """Something may have been committed here: it is looked for, and told to all who wait for it."""
-        if self._redis is not None or self._waiting.get(table):
+        """Something may have been committed here: it is looked for, and told to all who wait for it.
+
+        Nothing for a table that is not served here.
+        """
+        if table in self._tables and (self._redis is not None or self._waiting.get(table)):
             self._begin()
-            self._to_see.put((table, True))
+            self._note(table, is_own=True)
+
+    def _note(self, table: str, *, is_own: bool) -> None:
+        with self._wake:
+            self._to_see[table, is_own] = None
+            self._wake.notify()
 
     def close(self) -> None:
         """Nobody is told any more."""
         with self._lock:
             self._closing = True
             thread, self._thread = self._thread, None
+            self._wake.notify()
         if self._redis is not None:
             self._redis.close()
         if thread is not None:
-            self._to_see.put(None)
             thread.join()
 
     def _heard(self, table: str | None, version: int = 0) -> None:
@@ -88,7 +96,7 @@ class Changes:
             if name in self._tables:
                 with self._lock:
                     self._told[name] = max(version, self._told.get(name, 0))
-                self._to_see.put((name, False))
+                self._note(name, is_own=False)
 
     def _begin(self) -> None:
         with self._lock:
@@ -99,16 +107,20 @@ class Changes:
     def _run(self) -> None:
         due = time.monotonic() + POLL
         while True:
-            try:
-                found = self._to_see.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                due = time.monotonic() + POLL
-                for table in [name for name, waiting in self._waiting.items() if waiting]:
-                    self._see(table, is_own=True)
-                continue
-            if found is None:
-                return
-            self._see(found[0], is_own=found[1])
+            with self._wake:
+                while not self._to_see and not self._closing and time.monotonic() < due:
+                    self._wake.wait(due - time.monotonic())
+                if self._closing and not self._to_see:
+                    return
+                found, self._to_see = list(self._to_see), {}
+                if not found:
+                    due = time.monotonic() + POLL
+                    found = [(name, True) for name, waiting in self._waiting.items() if waiting]
+            for table, is_own in found:
+                try:
+                    self._see(table, is_own=is_own)
+                except Exception:  # it must not keep other changes from being seen
+                    LOGGER.exception("a change of %s", table)
 
     def _see(self, table: str, *, is_own: bool) -> None:
         try:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from audiomem_sql.errors import LimitError
-from audiomem_sql.jobs.job import ALIVE, Job
+from audiomem_sql.jobs.job import ALIVE, Job, QueueAwayError
 from audiomem_sql.jobs.kinds import KINDS, checked
 from audiomem_sql.jobs.queue import Queue
 from audiomem_sql.serve.access import Caller
@@ -122,7 +122,10 @@ async def cancel(request: Request, job: JobId) -> Response:
         queue = _queue(service)
         known = _known(queue, caller, job)
         caller.table(known.table, KINDS[known.kind].scope)
-        return queue.cancel(known) or known
+        try:
+            return queue.cancel(known) or known
+        except QueueAwayError:
+            raise _away() from None
 
     now = await service.workers.run(service.job(), cancelled)
     return JSONResponse(shown(now), 202 if now.state in ALIVE else 200)
@@ -139,7 +142,12 @@ async def again(request: Request, job: JobId) -> Response:
         caller.table(known.table, KINDS[known.kind].scope)
         if known.state in ALIVE or known.state == "done":
             raise Problem(409, f"the job is {known.state}")
-        return _submitted(queue, Job.made(known.table, known.kind, known.arguments, caller.name))
+        given = queue.records.with_arguments(known).arguments
+        if given is None:
+            raise Problem(
+                409, "what the job was given is not kept here; ask the server that took it, or submit it anew"
+            )
+        return _submitted(queue, Job.made(known.table, known.kind, checked(known.kind, given), caller.name))
 
     return _accepted(await service.workers.run(service.job(), submitted))
 
@@ -154,6 +162,12 @@ def _submitted(queue: Queue, job: Job) -> Job:
         return queue.submit(job)
     except LimitError as error:
         raise Problem(503, str(error), kind="LimitError", headers={"Retry-After": "10"}) from None
+    except QueueAwayError:
+        raise _away() from None
+
+
+def _away() -> Problem:
+    return Problem(503, "the queue of jobs cannot be reached", kind="StorageError")
 
 
 def _accepted(job: Job) -> Response:

@@ -66,10 +66,12 @@ def rabbit_queue() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def worker(queue: str, *places: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    queue: str, *places: Path, redeliver_after: float = REDELIVER_AFTER
+) -> Iterator[subprocess.Popen[bytes]]:
     """A worker, ended at the end; one that waits for jobs takes a second to be there."""
     command = [sys.executable, "-m", "audiomem_sql", "worker", *map(str, places), "--queue", queue]
-    process = subprocess.Popen([*command, "--redeliver-after", str(REDELIVER_AFTER)])
+    process = subprocess.Popen([*command, "--redeliver-after", str(redeliver_after)])
     try:
         yield process
     finally:

@@ -47,6 +47,28 @@ def test_who_waits_is_told_of_what_others_commit(tmp_path: Path, monkeypatch: py
     table.close()
 
 
+def test_a_fault_ends_no_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Tables that are not here, and what is no error of ours."""
+    path = make(tmp_path / "kb.flac")
+    table = ServedTable(str(path))
+    told: queue.Queue[int] = queue.Queue()
+    watched = Changes({"kb": table})
+    watched.subscribe("kb", told.put)
+    look, faults = table.look, [ZeroDivisionError()]
+    table.look = lambda: 1 // 0 if faults and faults.pop() else look()  # type: ignore[method-assign]
+    watched._waiting["other"] = [told.put]
+    watched.look("other")
+    watched.look("kb")
+    while faults:
+        time.sleep(0.01)
+    commit(path)
+    watched.look("kb")
+    assert told.get(timeout=10) == 2
+    assert "a change of kb" in caplog.text
+    watched.close()
+    table.close()
+
+
 def test_servers_tell_each_other_by_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No look of their own is due here: what is heard came by Redis, until it is away."""
     path = make(tmp_path / "kb.flac")
