@@ -16,7 +16,6 @@ from audiomem_sql.migrations import DropColumn, UnindexColumn
 from audiomem_sql.storage.segment import LAYOUTS
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.vtab.hidden_columns import HiddenColumns
 
 #: The commands, and what may stand in the column rank beside each.
@@ -141,6 +140,8 @@ def _upkeep(table: Table, name: str, argument: Any) -> None:
 
 def _check(table: Table) -> None:
     """DamagedFileError if anything of the table is damaged."""
+    from audiomem_sql.upkeep.verify import problems
+
     found = [str(problem) for problem in problems(table)]
     if found:
         raise DamagedFileError(

@@ -27,7 +27,6 @@ from audiomem_sql.search import (
 )
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
-from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import changes
 from audiomem_sql.vtab.analysis_functions import analysis_functions
 from audiomem_sql.vtab.interface import Host
@@ -150,6 +149,8 @@ def _table_called(tables: Tables, host: Callable[[], Host], name: Any) -> Virtua
 
 
 def _verify(table: Table) -> Rows:
+    from audiomem_sql.upkeep.verify import problems
+
     for problem in problems(table):
         yield problem.file, problem.page, ",".join(map(str, problem.cells)), problem.what, problem.repair
 

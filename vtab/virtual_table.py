@@ -20,7 +20,6 @@ from audiomem_sql.machine.interrupts import watch, watched
 from audiomem_sql.scan.plan import Plan, parse_plan
 from audiomem_sql.scan.planner import Statistics
 from audiomem_sql.table.table import Table
-from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab import interface
 from audiomem_sql.vtab.codes import SchemaChangedError
@@ -189,6 +188,8 @@ class VirtualTable(interface.Table):
     def faults(self) -> str | None:
         """What PRAGMA integrity_check prints of this table; None if all is well."""
         with watched(self.interrupted):
+            from audiomem_sql.upkeep.verify import problems
+
             lines = [str(problem) for problem in problems(self.table)]
         return "\n".join(lines) or None
 

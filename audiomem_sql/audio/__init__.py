@@ -25,7 +25,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.audio.finding.opening import DecodedPages, ScannedPages, VerbatimPages, open_pages, rescan
+from audiomem_sql.audio.finding.opening import VerbatimPages, open_pages
 from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
 from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, has_blank_padding, read_tags, with_cover
 from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, frame_sizes, pack_frames
@@ -40,6 +40,8 @@ from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
 from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
 
 if TYPE_CHECKING:
+    from audiomem_sql.audio.finding.decoded import DecodedPages
+    from audiomem_sql.audio.finding.scanned import ScannedPages, rescan
     from audiomem_sql.audio.mp4.boxes import fragment_head, initialisation
     from audiomem_sql.audio.mp4.playlist import (
         CHAPTERS,
@@ -53,19 +55,22 @@ if TYPE_CHECKING:
         parsed_playlist,
     )
 
-#: Where streams are made and read. Loaded when the first one is.
-_OF_STREAMS = {
-    "CHAPTERS": "playlist",
-    "Chapter": "playlist",
-    "INDEX": "playlist",
-    "MOST_PLAYLIST_BYTES": "playlist",
-    "Part": "playlist",
-    "chapters": "playlist",
-    "fragment_head": "boxes",
-    "index_playlist": "playlist",
-    "initialisation": "boxes",
-    "media_playlist": "playlist",
-    "parsed_playlist": "playlist",
+#: Where sound that was changed is read, and streams are made and read. Loaded when the first one is.
+_RARE = {
+    "CHAPTERS": "mp4.playlist",
+    "Chapter": "mp4.playlist",
+    "DecodedPages": "finding.decoded",
+    "INDEX": "mp4.playlist",
+    "MOST_PLAYLIST_BYTES": "mp4.playlist",
+    "Part": "mp4.playlist",
+    "ScannedPages": "finding.scanned",
+    "chapters": "mp4.playlist",
+    "fragment_head": "mp4.boxes",
+    "index_playlist": "mp4.playlist",
+    "initialisation": "mp4.boxes",
+    "media_playlist": "mp4.playlist",
+    "parsed_playlist": "mp4.playlist",
+    "rescan": "finding.scanned",
 }
 
 __all__ = [
@@ -122,6 +127,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_STREAMS:
+    if name not in _RARE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.mp4.{_OF_STREAMS[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)

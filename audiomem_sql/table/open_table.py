@@ -31,7 +31,6 @@ from audiomem_sql.observe.figures import TableFigures
 from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards, sharded_files
 from audiomem_sql.storage.segment import Segment, TableOptions
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
-from audiomem_sql.upkeep.salvage import SalvagedSnapshot, load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
 from audiomem_sql.versions import Snapshot, TableFiles, known_sources, table_files
 
@@ -178,6 +177,8 @@ class OpenTable:
                 raise snapshot.not_kept(
                     f"the oldest version that is kept is of {first}, after {render(moment)}"
                 )
+            from audiomem_sql.upkeep.salvage import SalvagedSnapshot
+
             if isinstance(snapshot, SalvagedSnapshot):
                 snapshot.check_moment(versions[count - 1].number, moment)
             return snapshot.at(versions[count - 1].number, schema)
@@ -253,6 +254,8 @@ def _salvaged(files: TableFiles, blocks: BlockCache) -> Snapshot:
 
         assert isinstance(files, RemoteTableFiles)
         return load_salvaged_stored(files, blocks)
+    from audiomem_sql.upkeep.salvage import load_salvaged
+
     return load_salvaged(files, blocks)
 
 

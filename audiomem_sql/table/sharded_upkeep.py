@@ -26,7 +26,6 @@ from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.table.upkeep import Upkeep
 from audiomem_sql.upkeep.compaction import Retention, vacuum
 from audiomem_sql.upkeep.repair import Repair
-from audiomem_sql.upkeep.sharded_faults import beyond_repair
 from audiomem_sql.writing.commit import now
 
 if TYPE_CHECKING:
@@ -138,6 +137,8 @@ class ShardedUpkeep(Upkeep):
                     beyond[number] = error
             session.show_anew()
         if beyond:
+            from audiomem_sql.upkeep.sharded_faults import beyond_repair
+
             raise beyond_repair(session.snapshot, beyond)
         return repairs
 

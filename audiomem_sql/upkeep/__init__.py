@@ -23,16 +23,25 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
-from audiomem_sql.upkeep.salvage import load_salvaged
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
 
 if TYPE_CHECKING:
     from audiomem_sql.upkeep.backup import write_backup
+    from audiomem_sql.upkeep.salvage import load_salvaged
     from audiomem_sql.upkeep.stream import SECONDS, Stream, write_stream
+    from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
 
-#: Where copies and streams are written. Loaded when the first one is.
-_RARE = {"SECONDS": "stream", "Stream": "stream", "write_backup": "backup", "write_stream": "stream"}
+#: Where copies and streams are written, and faults looked for. Loaded when the first one is.
+_RARE = {
+    "Problem": "verify",
+    "SECONDS": "stream",
+    "Stream": "stream",
+    "Verifiable": "verify",
+    "load_salvaged": "salvage",
+    "problems": "verify",
+    "write_backup": "backup",
+    "write_stream": "stream",
+}
 
 __all__ = [
     "SECONDS",

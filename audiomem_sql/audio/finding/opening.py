@@ -12,15 +12,12 @@ import os
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiomem_sql.audio.finding.aligned import Numbered, aligned
 from audiomem_sql.audio.finding.census import WINDOW, Census, censuses
-from audiomem_sql.audio.finding.decoded import DecodedPages
 from audiomem_sql.audio.finding.locate import Arrangement, Geometry, confirmed, geometry_at
-from audiomem_sql.audio.finding.modulated import ModulatedPages, modulation_of
-from audiomem_sql.audio.finding.scanned import ScannedPages, rescan
 from audiomem_sql.audio.flac.frames import (
     HEAD_BYTES,
     SYNC,
@@ -42,11 +39,14 @@ from audiomem_sql.audio.source import (
 )
 from audiomem_sql.audio.spectrum.plans import Mode
 from audiomem_sql.audio.spectrum.shape import BLOCK_SIZES
-from audiomem_sql.audio.spectrum.spectrum import Spectrum
 from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 
-__all__ = ["DecodedPages", "PageSource", "Probe", "ScannedPages", "VerbatimPages", "open_pages", "rescan"]
+if TYPE_CHECKING:
+    from audiomem_sql.audio.finding.aligned import Numbered
+    from audiomem_sql.audio.spectrum.spectrum import Spectrum
+
+__all__ = ["PageSource", "Probe", "VerbatimPages", "open_pages"]
 
 PROBED_PAGES = 16
 """Pages at the front whose beginning is looked at before a file is told to be no table, …"""
@@ -168,14 +168,18 @@ def _open(file: ByteSource, probe: Probe, numbered: Numbered) -> PageSource:
         return ours
     if metadata is None:
         raise fault or NotAudioMemoryError("not a FLAC file", file=file.name)
+    from audiomem_sql.audio.finding.decoded import DecodedPages
+
     with closing(file.reopen()) as again:  # whatever reads pages takes over its source
         try:
             decoded = DecodedPages(file, start, metadata, probe)
         except NotAudioMemoryError:
+            from audiomem_sql.audio.finding.aligned import aligned
+
             if (heard := aligned(again, start, metadata, probe, numbered)) is not None:
                 return heard
             raise
-    return decoded if decoded.spectrum is None else ModulatedPages(decoded, decoded.spectrum)
+    return _Accepted(decoded.spectrum).on(decoded)
 
 
 def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSource | None:
@@ -194,6 +198,8 @@ def _search(file: ByteSource, metadata: Metadata | None, probe: Probe) -> PageSo
         if arrangement is Arrangement.IN_PLACE:
             return accepted.on(VerbatimPages(file, run.geometry, metadata))
         if arrangement is Arrangement.DISPLACED:
+            from audiomem_sql.audio.finding.scanned import ScannedPages
+
             scanned = ScannedPages(file, census.profile, metadata)
             if not scanned.made_smaller:
                 return accepted.on(scanned)
@@ -209,7 +215,11 @@ class _Accepted:
 
     def on(self, sound: PageSource) -> PageSource:
         """The pages in the frames of ``sound``."""
-        return sound if self.spectrum is None else ModulatedPages(sound, self.spectrum)
+        if self.spectrum is None:
+            return sound
+        from audiomem_sql.audio.finding.modulated import ModulatedPages
+
+        return ModulatedPages(sound, self.spectrum)
 
 
 def _has_pages(file: ByteSource, geometry: Geometry, probe: Probe) -> _Accepted | None:
@@ -236,6 +246,8 @@ def _accepted(
         with suppress(NotAudioMemoryError):
             return _Accepted(None) if probe(head) == profile.block_size else None
         if modulated:
+            from audiomem_sql.audio.finding.modulated import modulation_of
+
             geometry = Geometry(profile, offset - frame_offset(profile, 0, n))
 
             def frames(first: int, count: int, geometry: Geometry = geometry) -> Bytes:

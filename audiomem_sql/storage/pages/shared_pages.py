@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from audiomem_sql.audio import PageSource, rescan
+from audiomem_sql.audio import PageSource
 from audiomem_sql.errors import AudioMemError
 
 
@@ -48,6 +48,8 @@ class SharedPages:
             if self._looked or not self.source.in_place:
                 return False
             self._looked = True
+            from audiomem_sql.audio import rescan
+
             try:
                 source = rescan(self.source.file.reopen(), self.source.profile, pages, self.source.mode)
             except AudioMemError:
