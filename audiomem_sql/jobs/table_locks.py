@@ -93,9 +93,10 @@ class RedisLock:
 def locked(
     app: Any, table: str, ended: Callable[[], str | None], waits: Callable[[], None]
 ) -> Iterator[None]:
-    """Have the lock of a table meanwhile. ended: why it is not waited for any longer. waits: called if it is
-    waited for.
-    """  # noqa: D205 (two arguments)
+    """Have the lock of a table meanwhile.
+
+    ended: why it is not waited for any longer. waits: called if it is waited for.
+    """
     lock: TableLock = RedisLock(app, table) if is_redis(app.conf.broker_url) else RabbitLock(app, table)
     over, told = threading.Event(), False
     keeper = threading.Thread(target=_keep, args=(lock, over), daemon=True)

@@ -1,14 +1,15 @@
-"""What routes read out of a request, once for all of them."""
+"""What routes have in common: what they read out of a request, and those for bytes of files."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, cast
 
-from fastapi import Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
 
 from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.errors import AudioMemError, QueryError
@@ -132,3 +133,20 @@ def _value(text: str) -> Any:
     except (ValueError, RecursionError):
         return text
     return text if isinstance(value, dict) else bound(value)
+
+
+def add_file_routes(
+    router: APIRouter, answers: dict[int | str, dict[str, Any]], *routes: tuple[str, Callable[..., Any], str]
+) -> None:
+    """Answer GET and HEAD for bytes of files. answers: of all. routes: path, function and summary of each."""
+    for path, function, summary in routes:
+        for method in ("GET", "HEAD"):
+            router.add_api_route(
+                path,
+                function,
+                methods=[method],
+                operation_id=f"{method.lower()}_{function.__name__}",
+                responses=answers,
+                response_class=Response,
+                summary=summary,
+            )

@@ -18,7 +18,7 @@ from audiomem_sql.serve.ranges import (
     ranges_of,
     status_of_conditions,
 )
-from audiomem_sql.serve.requests import TableName, caller_of, service_of
+from audiomem_sql.serve.requests import TableName, add_file_routes, caller_of, service_of
 from audiomem_sql.serve.service import Service
 from audiomem_sql.serve.streaming import Made
 from audiomem_sql.serve.table_file import OpenedFile, check_served, open_still, opened_file
@@ -53,20 +53,12 @@ async def named_file(
     return _answer(service_of(request), caller, request, table)
 
 
-for _path, _function, _summary in (
+add_file_routes(
+    router,
+    _ANSWERS,
     ("/tables/{table}/file", file, "The file of a table, with ranges"),
     ("/tables/{table}/file/{name}", named_file, "The same, with a name at the end"),
-):
-    for _method in ("GET", "HEAD"):
-        router.add_api_route(
-            _path,
-            _function,
-            methods=[_method],
-            operation_id=f"{_method.lower()}_{_function.__name__}",
-            responses=_ANSWERS,
-            response_class=Response,
-            summary=_summary,
-        )
+)
 
 
 def _answer(service: Service, caller: Caller, request: Request, name: str) -> Response:

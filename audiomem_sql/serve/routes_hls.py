@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.ranges import UnsatisfiableError, is_listed, range_holds, ranges_of
-from audiomem_sql.serve.requests import TableName, caller_of, service_of
+from audiomem_sql.serve.requests import TableName, add_file_routes, caller_of, service_of
 from audiomem_sql.serve.streaming import Made
 from audiomem_sql.serve.streams import OpenStream, StreamPart
 
@@ -53,20 +53,12 @@ async def stream_of_version(
     return _answer(request, table, version, name)
 
 
-for _path, _function, _summary in (
+add_file_routes(
+    router,
+    _ANSWERS,
     ("/tables/{table}/hls/{name}", stream, "A table as a stream"),
     ("/tables/{table}/hls/{version}/{name}", stream_of_version, "A version as a stream"),
-):
-    for _method in ("GET", "HEAD"):
-        router.add_api_route(
-            _path,
-            _function,
-            methods=[_method],
-            operation_id=f"{_method.lower()}_{_function.__name__}",
-            responses=_ANSWERS,
-            response_class=Response,
-            summary=_summary,
-        )
+)
 
 
 def _answer(request: Request, table: str, version: str | None, name: str) -> Response:
