@@ -23,7 +23,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray duckdb spark lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native crash simulate simulate-remote remote-stores sharded-stores difference damage observe jobs deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray convert-check duckdb spark frameworks lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native documents crash simulate simulate-remote remote-stores sharded-stores difference damage observe jobs deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -47,6 +47,10 @@ test-ray: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[ray]'
 	$(BIN)/python -m pytest -n 0 tests/ray_reader.py $(ARGS)
 
+# Stores that Chroma, LanceDB, Qdrant, LangChain and llm make, converted.
+convert-check: $(VENV)/installed-stores
+	PYTHONPATH=tests $(VENV)/stores/bin/python -m pytest -q --noconftest -W default tests/conversion/with_stores.py $(ARGS)
+
 duckdb: $(VENV)/installed-test
 	set -e; for version in $(DUCKDB); do \
 	  test -d $(VENV)/duckdb-$$version || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
@@ -60,6 +64,11 @@ spark: $(VENV)/installed-test $(VENV)/installed-spark
 	@command -v java >/dev/null || { echo "Spark needs Java 17 or later: apt-get install openjdk-17-jre-headless"; exit 1; }
 	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_batches.py tests/spark/with_spark_streams.py $(ARGS)
 	$(BIN)/python -m pytest -q -n 0 -W default tests/spark/with_spark_kills.py $(ARGS)
+
+# LangChain's, LlamaIndex's and Haystack's own tests of their stores, the client library of assistants, docs/FRAMEWORKS.md.
+frameworks: $(VENV)/installed-test $(VENV)/installed-frameworks
+	$(BIN)/python -m pytest -q -n 0 tests/frameworks/with_langchain.py tests/frameworks/with_llamaindex.py \
+	  tests/frameworks/with_haystack.py tests/frameworks/with_mcp.py tests/frameworks/with_page.py $(ARGS)
 
 # Whether audiomem serve answers whatever its OpenAPI allows, and refuses the rest as it says: schemathesis asks, half a minute.
 serve-schema: $(VENV)/installed-test
@@ -116,6 +125,11 @@ fuzz-native: $(VENV)/installed-test
 	  -fvisibility=hidden vtab/native/blocks.c vtab/native/pages.c -lzstd -o build/audiomem_blocks_checked.so
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/native_blocks.py build/audiomem_blocks_checked.so
+
+# Documents that LibreOffice and pandoc make, those of before 2007 too; then each kind with bytes changed at random, SECONDS in all.
+documents: $(VENV)/installed-test
+	@command -v soffice >/dev/null || { echo "This needs apt-get install libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"; exit 1; }
+	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -n 0 tests/ingest/documents/with_office_programs.py $(ARGS)
 
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
@@ -196,6 +210,10 @@ $(VENV)/installed-spark: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[spark]'
 	touch $@
 
+$(VENV)/installed-frameworks: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[langchain,llamaindex,haystack,mcp]' 'langchain-tests>=1,<2' 'pytest-asyncio>=1,<2'
+	touch $@
+
 $(VENV)/installed-docs: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
@@ -214,6 +232,12 @@ $(VENV)/installed-axe: | $(VENV)/bin/python
 $(VENV)/installed-peers: | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check 'locust>=2.30' 'datasette>=0.64,<1' 'chromadb>=1'
+	touch $@
+
+# An environment of its own: what these packages need is nothing of the project's.
+$(VENV)/installed-stores: pyproject.toml | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/stores
+	$(VENV)/stores/bin/pip install --quiet --disable-pip-version-check -e '.[convert-check]'
 	touch $@
 
 $(VENV)/installed-actionlint: | $(VENV)/bin/python

@@ -10,9 +10,11 @@ from __future__ import annotations
 from audiomem_sql.migrations.changes import (
     AddColumn,
     DropColumn,
+    DropSemantic,
     IndexColumn,
     RenameColumn,
     SchemaChange,
+    SetSemantic,
     UnindexColumn,
     parse_change,
 )
@@ -23,9 +25,11 @@ __all__ = [
     "SUPPORTED",
     "AddColumn",
     "DropColumn",
+    "DropSemantic",
     "IndexColumn",
     "RenameColumn",
     "SchemaChange",
+    "SetSemantic",
     "UnindexColumn",
     "migrate",
     "parse_change",

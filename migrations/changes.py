@@ -13,15 +13,17 @@ from audiomem_sql.columns.checks import checks_of, with_renamed_column
 from audiomem_sql.columns.column import Column, check, fold
 from audiomem_sql.columns.defaults import constant, is_constant
 from audiomem_sql.columns.hidden import check_new_name
-from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote
+from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote, text_literal
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError
 
 _REMEDY = (
     "Write add column NAME TYPE, drop column NAME, rename column NAME TO NEW, "
-    "index column NAME (metric=…), or unindex column NAME."
+    "index column NAME (metric=…, or tokenize=…), unindex column NAME, "
+    "or alter column NAME set semantic, or drop semantic."
 )
 
 
@@ -134,29 +136,52 @@ class RenameColumn:
 
 @dataclass(frozen=True, slots=True)
 class IndexColumn:
-    """Give a column of vectors an index, or another one, as INDEXED in its definition does.
+    """Give a column of texts an index of words, or one of vectors an index; or another one.
 
-    Rows that are there are compared one by one until a merge or a vacuum writes them again. ``options``: as
-    in the parentheses behind INDEXED.
+    Rows that are there are read one by one until a merge or a vacuum writes them again. ``options``: as in
+    the parentheses behind INDEXED; without any, they are those of the type of the column.
     """
 
     name: str
     options: str = ""
 
     def __str__(self) -> str:
+        tokenize = self._tokenize() if _names_tokenizer(self.options) else None
+        if tokenize is not None:
+            return f"index column {quote(self.name)} (tokenize={text_literal(tokenize)})"
         return f"index column {quote(self.name)} ({VectorIndexOptions.parse(self.options)})"
+
+    def written_out(self, schema: Schema) -> IndexColumn:
+        """The same with the options that it has for the column of ``schema``, as a table records it."""
+        is_text = self.name in schema and schema[self.name].type.kind is Kind.TEXT
+        return replace(self, options=f"tokenize='{AUTO}'") if is_text and not self.options.strip() else self
 
     def apply(self, schema: Schema, next_column: int) -> Schema:
         """The columns with this one INDEXED."""
         column = schema[self.name]
+        if column.type.kind is Kind.TEXT:
+            tokenize = self._tokenize()
+            if self.is_done_in(column):
+                raise _refusal(column.name, f"it is INDEXED(tokenize={text_literal(tokenize)}) already")
+            return _with(schema, column, replace(column, indexed=True, tokenize=tokenize))
         if column.type.kind is not Kind.FLOAT or column.is_hidden:
-            raise _refusal(column.name, f"{column.type} has no index of vectors; only FLOAT[n] has")
+            raise _refusal(column.name, f"{column.type} has no index; only FLOAT[n] and TEXT have")
         return _with_index(schema, column, str(VectorIndexOptions.parse(self.options)))
+
+    def is_done_in(self, column: Column) -> bool:
+        """Whether a column of texts has this index of words already."""
+        return column.indexed and column.tokenize == self._tokenize()
+
+    def _tokenize(self) -> str:
+        """How texts become words. SchemaError for options of another kind."""
+        options = f"({self.options})" if self.options.strip() else ""
+        (column,) = parse_columns([f"{quote(self.name)} TEXT INDEXED{options}"]).columns
+        return column.tokenize
 
 
 @dataclass(frozen=True, slots=True)
 class UnindexColumn:
-    """Take the index of a column of vectors away; the vectors stay as they are."""
+    """Take the index of words, or of vectors, of a column away; its values stay as they are."""
 
     name: str
 
@@ -165,7 +190,63 @@ class UnindexColumn:
 
     def apply(self, schema: Schema, next_column: int) -> Schema:
         """The columns with this one as it is without INDEXED."""
-        return _with_index(schema, schema[self.name], None)
+        column = schema[self.name]
+        if column.type.kind is Kind.TEXT:
+            if not column.indexed:
+                raise _refusal(column.name, "it has no index of words")
+            return _with(schema, column, replace(column, indexed=False))
+        return _with_index(schema, column, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSemantic:
+    """Search a column of texts by meaning, as SEMANTIC in its definition does.
+
+    Rows that are there have no vectors until ``Table.reembed``, or ``Table.reindex``, makes them.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"alter column {quote(self.name)} set semantic"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with this one SEMANTIC."""
+        column = schema[self.name]
+        if column.semantic:
+            raise _refusal(column.name, "it is SEMANTIC already")
+        return _with(schema, column, replace(column, semantic=True))
+
+
+@dataclass(frozen=True, slots=True)
+class DropSemantic:
+    """Search a column no longer by meaning; newer versions have no vectors of it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"alter column {quote(self.name)} drop semantic"
+
+    def apply(self, schema: Schema, next_column: int) -> Schema:
+        """The columns with this one as it is without SEMANTIC."""
+        column = schema[self.name]
+        if not column.semantic:
+            raise _refusal(column.name, "it is not SEMANTIC")
+        kept = [other for other in schema.columns if other.vector_of != column.id]
+        return schema.changed(
+            [replace(other, semantic=False) if other is column else other for other in kept]
+        )
+
+
+def _names_tokenizer(options: str) -> bool:
+    """Whether what stands behind INDEXED is about words."""
+    return options.strip().lower().startswith("tokenize")
+
+
+def _with(schema: Schema, column: Column, changed: Column) -> Schema:
+    """``schema`` with ``changed`` in the place of ``column``."""
+    check(changed)
+    return schema.changed([changed if other is column else other for other in schema.columns])
 
 
 def _with_index(schema: Schema, column: Column, options: str | None) -> Schema:
@@ -173,9 +254,7 @@ def _with_index(schema: Schema, column: Column, options: str | None) -> Schema:
     if column.vector_index == options:
         said = "it has no index of vectors" if options is None else f"it is INDEXED({options}) already"
         raise _refusal(column.name, said)
-    changed = replace(column, vector_index=options)
-    check(changed)
-    return schema.changed([changed if other is column else other for other in schema.columns])
+    return _with(schema, column, replace(column, vector_index=options))
 
 
 def checked_change(change: object) -> SchemaChange:
@@ -191,7 +270,8 @@ def parse_change(text: str) -> SchemaChange:
     """The change that a text describes; ``column`` may be left out, as in SQL.
 
     ``add column NAME TYPE …``, ``drop column NAME``, ``rename column NAME TO NEW``, ``index column NAME
-    (metric=…)``, ``unindex column NAME``. SchemaError for anything else.
+    (metric=…)``, ``index column NAME (tokenize=…)``, ``unindex column NAME``, ``alter column NAME set
+    semantic``, ``alter column NAME drop semantic``. SchemaError for anything else.
     """
     tokens = lexemes(text)
     verb, arguments = (tokens[0], tokens[1:]) if tokens else (None, [])
@@ -221,10 +301,14 @@ def parse_change(text: str) -> SchemaChange:
 def _index_change(
     text: str, verb: Lexeme, optional: list[Lexeme], arguments: list[Lexeme]
 ) -> SchemaChange | None:
-    """The change of an index of vectors that a text describes; None for any other."""
+    """The change of an index, or of a search by meaning, that a text describes; None for any other."""
     name = arguments[0]
     if not _is_name(name):
         return None
+    if verb.is_word("ALTER") and len(arguments) == 3 and arguments[2].is_word("SEMANTIC"):
+        if arguments[1].is_word("SET"):
+            return SetSemantic(name.value)
+        return DropSemantic(name.value) if arguments[1].is_word("DROP") else None
     if verb.is_word("UNINDEX") and len(arguments) == 1:
         return UnindexColumn(name.value)
     if not verb.is_word("INDEX"):

@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     ):  # as in the background of a shell: children would ignore it, too
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _build_extension()
+    os.environ["AUDIOMEM_MODEL"] = "off"  # tables are the same whether a model is installed, or not
     config.addinivalue_line("markers", "damages: the test damages files on purpose, so they are not verified")
     config.addinivalue_line("markers", "slow: left out by make quick; set by tests/slow.txt")
 

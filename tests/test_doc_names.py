@@ -66,6 +66,16 @@ def names_defined(path: Path) -> set[str]:
     return names
 
 
+def names_passed_on(path: Path) -> set[str]:
+    """What a file imports from modules of the package."""
+    return {
+        alias.asname or alias.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("audiomem_sql.")
+        for alias in node.names
+    }
+
+
 def _defined(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return {node.name}
@@ -109,10 +119,11 @@ def resolves(dotted: str) -> bool:
         except ModuleNotFoundError:
             continue
         except MissingExtraError:  # a door whose library is not there: what its file defines
-            file = ROOT.joinpath(*parts[:length]).with_suffix(".py")
+            path = ROOT.joinpath(*parts[:length])
+            file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
             if not file.exists():
                 continue
-            return ".".join(parts[length:]) in names_defined(file)
+            return ".".join(parts[length:]) in names_defined(file) | names_passed_on(file)
         for part in parts[length:]:
             if not hasattr(value, part):
                 return False

@@ -6,7 +6,8 @@ A comment above a block says how it is run:
 - ``<!-- run: sql -->``: on the connection that the first Python block opens;
 - ``<!-- run: duckdb -->``: on ``duck``;
 - ``<!-- run: jupyter -->``: as a cell, in a process of its own;
-- ``<!-- run: console -->``: lines behind ``$``; the lines below each must be in its output.
+- ``<!-- run: console -->``: lines behind ``$``; the lines below each must be in its output;
+- ``<!-- run: stores -->``: the same, by make convert-check.
 
 ``<!-- output -->`` stands above what the SQL block before it returns.
 """
@@ -26,10 +27,11 @@ from entry_points import write_entry_points
 from audiomem_sql.machine.block_cache import SHARED
 
 ROOT = Path(__file__).parent.parent
-#: tests/clients/test_transcripts.py runs docs/CLIENTS.md, in which programs follow each other in one folder.
+#: tests/clients/test_transcripts.py runs docs/CLIENTS.md, whose programs follow each other in one folder, and
+#: tests/frameworks/with_page.py docs/FRAMEWORKS.md, whose packages `make frameworks` installs.
 PAGES = [
     ROOT / "README.md",
-    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "CLIENTS"),
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.stem not in ("CLIENTS", "FRAMEWORKS")),
 ]
 _BLOCK = re.compile(r"<!-- (run: (?P<how>\w+)|output) -->\n```\w*\n(?P<code>.*?)```", re.DOTALL)
 
@@ -58,8 +60,10 @@ def test_the_pages_with_examples() -> None:
         "OBSERVE",
         "SERVE",
         "JOBS",
+        "MOVING",
     }
-    assert {page.stem for page in pages_with("console")} == {"README", "SHELL", "STREAMING", "OBSERVE"}
+    consoles = {"README", "SHELL", "STREAMING", "OBSERVE", "INGEST", "MOVING"}
+    assert {page.stem for page in pages_with("console")} == consoles
 
 
 def test_the_readme_is_short() -> None:
@@ -147,6 +151,7 @@ def test_console(page: Path, tmp_path: Path) -> None:
                         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
                         "HOME": str(tmp_path),
                         "PYTHONPATH": str(ROOT),  # this tree, whichever is installed
+                        "AUDIOMEM_MODEL": "off",  # whether one is installed, or not
                     },
                 )
                 assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -15,7 +15,7 @@ import pytest
 from entry_points import ROOT, write_entry_points
 
 EXAMPLES = ROOT / "examples"
-SHORT = ("ad_hoc", "with_pandas", "rag_memory", "move_store")
+SHORT = ("ad_hoc", "with_pandas", "rag_memory")
 
 
 def load(name: str) -> Any:
@@ -65,12 +65,6 @@ def test_rag_memory(tmp_path: Path) -> None:
     assert "140 euros" in today[0]
     assert "120 euros" in spring[0]
     assert "error 809" in answers["error 809"][0][0]
-
-
-def test_move_store(tmp_path: Path) -> None:
-    theirs, ours = load("move_store").main(tmp_path)
-    assert theirs == ours
-    assert len(set(ours)) == 10
 
 
 def test_the_notebook(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ USES = {
     "am.scan_flac(path)": ("polars", "polars"),
     "import audiomem_sql.dask": ("dask", "dask"),
     "import audiomem_sql.ray": ("ray", "ray"),
+    "import audiomem_sql.langchain": ("langchain_core", "langchain"),
+    "import audiomem_sql.llamaindex": ("llama_index", "llamaindex"),
+    "import audiomem_sql.haystack": ("haystack", "haystack"),
+    "import audiomem_sql.mcp; audiomem_sql.mcp.check_extra()": ("mcp", "mcp"),
     "import audiomem_sql.sqlalchemy": ("sqlalchemy", "sqlalchemy"),
     "import audiomem_sql.django.base": ("django", "django"),
     "import audiomem_sql.serve.application as s; s.routes(None)": ("fastapi", "serve"),
@@ -36,12 +40,16 @@ USES = {
         "boto3",
         "archive",
     ),
+    "import audiomem_sql.ingest.documents.pdf as pdf; list(pdf.read(None))": ("pypdfium2", "documents"),
     "import audiomem_sql.jobs.celery_queue as queue; queue.application('amqp://localhost')": (
         "celery",
         "queue",
     ),
     "import audiomem_sql.observe as observe; observe.start()": ("prometheus_client", "observe"),
     "import audiomem_sql.observe as observe; observe.start(otlp=True)": ("opentelemetry", "observe"),
+    "documents('audio')": ("mutagen", "media"),
+    "documents('image')": ("PIL", "media"),
+    "documents('outlook')": ("oxmsg", "mail"),
     "import audiomem_sql.remote.commits as commits; commits.open_store('s3://bucket')": ("obstore", "remote"),
 }
 
@@ -65,6 +73,10 @@ def test_the_extra_is_named(use: str, tmp_path: Path) -> None:
         "from audiomem_sql.errors import MissingExtraError\n"
         "from audiomem_sql.sound.spectrogram import draw\n"
         "from audiomem_sql.table.table import Table\n"
+        "def documents(kind):\n"
+        "    from audiomem_sql.ingest.documents.content import Content\n"
+        "    from audiomem_sql.ingest.documents.registry import readers\n"
+        "    list(readers()[kind].documents(Content('a', data=b'x')))\n"
         "assert am.open(path).to_arrow().num_rows == 1\n"
         f"try:\n    {use}\nexcept MissingExtraError as error:\n    print(error)\n"
     )

@@ -33,20 +33,27 @@ ROOMS = (
     "vtab",
     "frames",
     "ingest",
+    "conversion",
     "loadable",
     "connections",
     "dbapi",
+    "document_store",
     "orm",
     "pandas",
     "polars",
     "dask",
     "ray",
     "spark",
+    "langchain",
+    "llamaindex",
+    "haystack",
     "sqlalchemy",
     "django",
+    "datasette_plugin",
     "doctor",
     "jobs",
     "serve",
+    "mcp",
     "cli",
     "__main__",
     "__init__",
@@ -62,7 +69,7 @@ INNER = {
     "orm": (".", "sqlalchemy", "__init__"),
 }
 #: Rooms that only these import.
-ONLY_FOR = {"serve": ("cli",), "jobs": ("jobs", "serve", "cli")}
+ONLY_FOR = {"serve": ("mcp", "cli"), "mcp": ("cli",), "jobs": ("jobs", "serve", "cli")}
 #: Rooms that do not import each other in either direction.
 STRANGERS = (
     ("vtab", "udfs"),

@@ -13,6 +13,7 @@ from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.migrations import DropColumn, UnindexColumn
+from audiomem_sql.search import check_allowed
 from audiomem_sql.storage.segment import LAYOUTS
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
@@ -32,6 +33,8 @@ ARGUMENTS: dict[str, tuple[type, ...]] = {
     "rename column": (str,),
     "index column": (str,),
     "unindex column": (str,),
+    "alter column": (str,),
+    "reembed": (type(None), str),
     "optimize": (type(None),),
     "rebuild": (type(None),),
     "flush": (type(None),),
@@ -51,7 +54,10 @@ _NOT_OF_FTS5 = {
 }
 
 #: Those that change what a table says, and that ROLLBACK cannot take back.
-_LASTING = ("add column", "drop column", "rename column", "index column", "unindex column")
+_LASTING = (
+    *("add column", "drop column", "rename column", "index column", "unindex column", "alter column"),
+    "reembed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,10 @@ class Command:
             _check(table)
         elif name in ("drop column", "unindex column"):
             table.alter((DropColumn if name == "drop column" else UnindexColumn)(_bare(argument)))
+        elif name == "reembed":
+            if argument is not None:
+                check_allowed(argument, table.path)  # a statement is no reason to load a model
+            table.reembed(argument)
         elif name in _LASTING:
             table.alter(f"{name} {argument}")
         elif name in ("backup", "tag", "restore"):
@@ -156,7 +166,8 @@ def _remedy(hidden: HiddenColumns) -> str:
         "vacuum (all, a number, an age such as 30d, or whom its file serves: local, remote), "
         "backup (a path), tag (a name), "
         "restore (a version), add column (NAME TYPE), drop column (NAME), rename column (NAME TO NEW), "
-        "index column (NAME, or NAME (metric=…)), unindex column (NAME)."
+        "index column (NAME, NAME (metric=…) or NAME (tokenize=…)), unindex column (NAME), "
+        "alter column (NAME set semantic, NAME drop semantic), reembed (nothing, or a model)."
     )
 
 

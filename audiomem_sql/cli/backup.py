@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
 from audiomem_sql.cli.replica import Replicas
 
 
@@ -22,6 +23,7 @@ def backup(
         ),
     ] = False,
     replica: Replicas = None,
+    json: Json = False,
 ) -> None:
     """Copy a table to a new file while others go on writing to it. The copy has the version and all before
     it. A folder of shards is copied to a folder; if COPY ends in .flac, one version of it to one file.
@@ -37,7 +39,9 @@ def backup(
         with bar("work") as progress:
             number = table.backup(copy, version, writable=writable, progress=progress.to)
         rows = table.at(number).rows
-        print(f"{copy}: version {number} of {file}, {output.counted(rows, 'row')}")
+        facts = {"copy": copy, "file": file, "version": number, "rows": rows}
+        line = f"{copy}: version {number} of {file}, {output.counted(rows, 'row')}"
+        output.tell(facts, line, json)
         before = sum(each.number < number for each in table.versions)
         if before and isinstance(table.snapshot, ShardedSnapshot) and os.path.isfile(copy):
             left = output.counted(before, "version")

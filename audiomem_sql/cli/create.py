@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
 from audiomem_sql.errors import OptionError, SchemaError
 
 OptionList = Annotated[
@@ -44,8 +45,10 @@ def create(
         str | None, typer.Option(help="Columns whose hash says which file a row is in: a,b.")
     ] = None,
     option: OptionList = None,
+    json: Json = False,
 ) -> int:
     """Make an empty table in a new file, or in a folder of several."""
+    from audiomem_sql.cli import output
     from audiomem_sql.table.table import Table
 
     options = parse_options(option or ())
@@ -64,7 +67,9 @@ def create(
             options[name] = str(value)
     try:
         with Table.create(file, columns, options) as table:
-            print(f"{file}: {table.schema.sql()}")
+            columns = [column.sql() for column in table.schema.visible.columns]
+            facts = {"file": file, "columns": columns, "options": table.options.to_catalog()}
+            output.tell(facts, f"{file}: {table.schema.sql()}", json)
     except SchemaError as error:
         raise OptionError(error.what, place=error.place, remedy=error.remedy) from None
     return 0

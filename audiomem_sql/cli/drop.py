@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
 from audiomem_sql.errors import OptionError
 
 
 def drop(
     file: Annotated[str, typer.Argument(help="The FLAC file, or its URL.", metavar="FILE")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
 ) -> None:
     """Delete a table with all its versions: the file, its log and its delta files, and nothing else. Of a
     folder of shards the manifest and the shards that it names, of a table in a store its objects.
@@ -49,6 +51,7 @@ def drop(
         typer.confirm(f"{file}: delete {said}?", abort=True)
     deleted = drop(file)
     things = output.counted(len(deleted), "object" if is_url(file) else "file")
-    print(f"{file}: {said}: deleted in {things}")
+    facts = {"file": file, "deleted": [str(each) for each in deleted]}
+    output.tell(facts, f"{file}: {said}: deleted in {things}", json)
     if os.path.isdir(file):
         output.note(f"audiomem: {file}: the folder stays: there are files in it that are not of the table.")

@@ -17,9 +17,13 @@ def model_of(table: Table) -> str:
 
 
 def facts_of(
-    table: Table, report: Report, skipped: Sequence[tuple[str, str]], duration: float
+    table: Table, report: Report, skipped: Sequence[tuple[str, str, bool]], duration: float
 ) -> dict[str, Any]:
-    """What ``--json`` prints. skipped: (source, reason) of all that was not read. duration: in seconds."""
+    """What ``--json`` prints.
+
+    skipped: (source, reason, whether it should have been readable) of all that was not read. duration: in
+    seconds.
+    """
     return {
         "file": table.path,
         "version": table.version,
@@ -28,8 +32,13 @@ def facts_of(
         "sources": {
             "new": report.new,
             "changed": report.changed,
+            "renamed": report.renamed,
+            "pruned": report.pruned,
             "unchanged": report.unchanged,
-            "skipped": [{"source": name, "reason": reason} for name, reason in skipped],
+            "skipped": [
+                {"source": name, "reason": reason, "failed": failed} for name, reason, failed in skipped
+            ],
+            "dropped": report.dropped,
         },
         "rows_added": report.rows_added,
         "rows_removed": report.rows_removed,
@@ -47,13 +56,11 @@ def summary(facts: dict[str, Any]) -> str:
     from audiomem_sql.cli import output
 
     sources = facts["sources"]
-    counts = ", ".join(f"{sources[key]:,} {key}" for key in ("new", "changed", "unchanged"))
+    rare = [key for key in ("renamed", "pruned") if sources[key]]
+    counts = ", ".join(f"{sources[key]:,} {key}" for key in ("new", "changed", *rare, "unchanged"))
     ratio = facts["value_bytes"] / facts["file_bytes"]
-    rate = (
-        f", {facts['rows_added'] / facts['seconds']:,.0f} rows/s"
-        if facts["rows_added"] and facts["seconds"]
-        else ""
-    )
+    speed = round(facts["rows_added"] / facts["seconds"]) if facts["seconds"] else 0
+    rate = f", {output.counted(speed, 'row')}/s" if speed else ""
     return (
         f"sources: {counts}, {len(sources['skipped']):,} skipped\n"
         f"rows: {facts['rows_added']:,} added, {facts['rows_removed']:,} removed, {facts['rows']:,} in all\n"

@@ -25,19 +25,28 @@ from audiomem_sql.cli import (
     backup,
     changes,
     clusters,
+    completion,
+    convert,
     create,
+    diff,
     doctor,
     drop,
     dump,
     duplicates,
     extension_path,
+    grep,
     info,
     ingest,
     jobs,
+    log,
+    man,
     map,
+    mcp,
     monitor,
+    open_place,
     play,
     reembed,
+    reindex,
     repair,
     reshard,
     restore,
@@ -70,11 +79,14 @@ VERBS: dict[str, Callable[..., Any]] = {
     for verb in (
         create.create,
         ingest.ingest,
+        convert.convert,
         sql.sql,
         shell.shell,
         info.info,
         snapshots.snapshots,
+        log.log,
         changes.changes,
+        diff.diff,
         tag.tag,
         restore.restore,
         vacuum.vacuum,
@@ -89,21 +101,26 @@ VERBS: dict[str, Callable[..., Any]] = {
         transcode.transcode,
         spectrogram.spectrogram,
         play.play,
+        reindex.reindex,
         reembed.reembed,
         repair.repair,
         salvage.salvage,
         scrub.scrub,
         search.search,
+        grep.grep,
         clusters.clusters,
         duplicates.duplicates,
         serve.serve,
+        mcp.mcp,
         worker.worker,
         jobs.jobs,
         doctor.doctor,
         monitor.monitor,
         extension_path.extension_path,
+        completion.completion,
+        man.man,
     )
-} | {"map": map.map_table}
+} | {"map": map.map_table, "open": open_place.open_place}
 #: Verbs that have verbs of their own.
 GROUPS = {"token": token.app}
 
@@ -154,6 +171,7 @@ def _program(verbs: Iterable[str]) -> typer.Typer:
 
 
 app = _program([*VERBS, *GROUPS])
+man.describe(app)
 
 
 @functools.cache
@@ -206,6 +224,11 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if not arguments:
+        from audiomem_sql.cli.home import home
+
+        home()
+        return 0
     command = _command(arguments[0] if arguments and arguments[0] in VERBS | GROUPS else None)
     try:
         # main() of the command would turn every error into its own exit code
@@ -219,7 +242,8 @@ def _run(arguments: Sequence[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.format_message(), file=sys.stderr)
             return WRONG_USAGE
-        return _fail(error.format_message().rstrip(".") + "." + where, WRONG_USAGE)
+        message = error.format_message().rstrip(".")
+        return _fail(message + ("" if message.endswith("?") else ".") + where, WRONG_USAGE)
     return result if isinstance(result, int) else 0
 
 
@@ -234,8 +258,10 @@ def _fail(message: str, code: int) -> int:
 
 def _say(message: str) -> None:
     """One line on stderr."""
+    from audiomem_sql.cli.output import note
+
     with contextlib.suppress(OSError):
-        print("audiomem:", " ".join(message.split()), file=sys.stderr)
+        note(f"audiomem: {message}")
 
 
 def main() -> None:
@@ -244,4 +270,6 @@ def main() -> None:
         reconfigure = getattr(output, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+    if completion.VARIABLE in os.environ:
+        completion.answer(app)
     sys.exit(run(sys.argv[1:]))

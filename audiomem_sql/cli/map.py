@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 if TYPE_CHECKING:
     from audiomem_sql.table.table_map import TableMap
 
@@ -39,15 +41,19 @@ def map_table(
         typer.Option("--where", help='Only rows for which this SQL is true, such as "year > 2020".'),
     ] = None,
     version: Annotated[str | None, typer.Option("--version", help="A version: number or tag.")] = None,
+    json: Json = False,
 ) -> None:
     """Draw the rows near each other where their vectors are, with words for each cluster."""
+    from audiomem_sql.cli import output
     from audiomem_sql.table.table import Table
 
     with Table(file, version=version) as table:
         drawn = table.map(column, k, where=where)
     if picture is not None:
         drawn.save(picture)
-        print(f"{picture}: {drawn.title}")
+    if picture is not None or json:
+        facts = {"file": file, "picture": picture, "title": drawn.title, "legend": list(drawn.legend())}
+        output.tell(facts, f"{picture}: {drawn.title}", json)
     else:
         _show(drawn)
 

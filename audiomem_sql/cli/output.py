@@ -21,13 +21,15 @@ ROWS_AT_ONCE = 1000
 #: Longest cell where there is no terminal to fit into.
 CELL_CHARACTERS = 200
 
+#: Characters that would steer a terminal; JSON escapes those below U+0020 itself.
+_STEERING = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NAMED = {"\n": "⏎", "\t": "→", "\r": "␍"}
 
 
 def note(message: str) -> None:
-    """A line on stderr, where it does not mix with the result."""
-    print(message, file=sys.stderr)
+    """A line on stderr, where it does not mix with the result. It may quote what a stranger wrote."""
+    print(printable(" ".join(message.split())), file=sys.stderr)
 
 
 def size(count: int) -> str:
@@ -173,12 +175,18 @@ def json_value(value: Any) -> str:
         return json.dumps({"$base64": True, "encoded": base64.b64encode(value).decode("ascii")})
     if isinstance(value, float) and math.isinf(value):
         return "9e999" if value > 0 else "-9e999"
-    return json.dumps(value, ensure_ascii=False)
+    return _json(value)
+
+
+def _json(content: Any, indent: int | None = None) -> str:
+    """JSON in UTF-8, with what would steer a terminal as escapes: all of it stands in strings."""
+    text = json.dumps(content, ensure_ascii=False, indent=indent)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def print_json_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Print a result as a JSON array of objects, row by row; the number of rows."""
-    keys = [json.dumps(name, ensure_ascii=False) for name in _distinct(names)]
+    keys = [_json(name) for name in _distinct(names)]
     total = 0
     for row in rows:
         pairs = ", ".join(f"{key}: {json_value(value)}" for key, value in zip(keys, row, strict=True))
@@ -215,4 +223,12 @@ def print_csv_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
 
 def print_json(content: Any) -> None:
     """Print plain lists and dicts as JSON."""
-    print(json.dumps(content, ensure_ascii=False, indent=1))
+    print(_json(content, indent=1))
+
+
+def tell(facts: Any, line: str, json: bool) -> None:
+    """Print ``facts`` as JSON, or the line that says them to people."""
+    if json:
+        print_json(facts)
+    else:
+        print("\n".join(map(printable, line.split("\n"))))

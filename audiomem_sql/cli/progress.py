@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.progress import Progress, TaskID
 
 
 class Bar:
@@ -17,6 +17,8 @@ class Bar:
     def __init__(self, progress: Progress | None, task: TaskID | None) -> None:
         self._progress = progress
         self._task = task
+        self._part: TaskID | None = None
+        self._part_done = 0
 
     def to(self, done: int, total: int) -> None:
         """So much is done, of so much in all."""
@@ -27,6 +29,23 @@ class Bar:
         """What is going on now."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, description=what)
+
+    def part(self, what: str, done: int, total: int, unit: str) -> None:
+        """So much is done of one part of the work, which has a line of its own until it is all done."""
+        if self._progress is None:
+            return
+        if self._part is not None and done < self._part_done:
+            self.end_part()
+        if self._part is None:
+            self._part = self._progress.add_task(what, total=total, unit=unit)
+        self._part_done = done
+        self._progress.update(self._part, description=what, completed=done, total=total)
+
+    def end_part(self) -> None:
+        """That part is done."""
+        if self._progress is not None and self._part is not None:
+            self._progress.remove_task(self._part)
+            self._part = None
 
     def say(self, line: str, stream: TextIO | None = None) -> None:
         """Print a line above the bar (or where there is none, as it is) on ``stream``, stderr by default."""
@@ -48,6 +67,8 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
         DownloadColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
         TransferSpeedColumn,
@@ -56,16 +77,26 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
 
     from audiomem_sql.cli.output import console
 
+    class Amount(ProgressColumn):
+        """What is done, of what there is."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._of_bytes, self._of_others = DownloadColumn(), MofNCompleteColumn()
+
+        def render(self, task: Task) -> Text:
+            column = self._of_bytes if task.fields["unit"] == "bytes" else self._of_others
+            return column.render(task)
+
     class Rate(TransferSpeedColumn):
         """Units a second."""
 
-        def render(self, task: object) -> Text:
-            speed = getattr(task, "finished_speed", None) or getattr(task, "speed", None)
-            return Text(f"{speed:,.0f} {unit}/s" if speed else "", style="progress.data.speed")
+        def render(self, task: Task) -> Text:
+            if task.fields["unit"] == "bytes":
+                return super().render(task)
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn()]
-    columns += (
-        [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn(), Rate()]
-    )
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), Amount(), Rate())
     with Progress(*columns, TimeRemainingColumn(), console=console(sys.stderr), transient=True) as progress:
-        yield Bar(progress, progress.add_task(what or unit, total=None))
+        yield Bar(progress, progress.add_task(what or unit, total=None, unit=unit))

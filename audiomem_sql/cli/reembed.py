@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 
 def reembed(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
@@ -21,6 +23,10 @@ def reembed(
             "--passages", help="on: cut texts that are longer than the model's window; off; or its tokens."
         ),
     ] = None,
+    vector_codes: Annotated[
+        str | None, typer.Option("--vector-codes", help="How finely vectors are kept: compact or fine.")
+    ] = None,
+    json: Json = False,
 ) -> None:
     """Make the vectors of all rows anew. Older versions keep theirs until a vacuum; stopped, it goes on
     when run again.
@@ -32,6 +38,15 @@ def reembed(
 
     with Table(file) as table, bar("rows") as progress:
         progress.doing(f"embedding with {model or table.options.model}")
-        version = table.reembed(model, model_backend=model_backend, progress=progress.to, passages=passages)
+        version = table.reembed(
+            model,
+            model_backend=model_backend,
+            progress=progress.to,
+            passages=passages,
+            vector_codes=vector_codes,
+        )
         rows = output.counted(len(table), "row")
-        print(f"{file}: {rows} embedded with {model_of(table)}, version {version}")
+        facts = {"file": file, "version": version, "rows": len(table), "model": table.options.model}
+        facts |= {"model_backend": table.options.model_backend, "vector_codes": table.options.vector_codes}
+        line = f"{file}: {rows} embedded with {model_of(table)}, version {version}"
+        output.tell(facts, line, json)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 
 def reshard(
     file: Annotated[str, typer.Argument(help="The folder of a sharded table.", metavar="FOLDER")],
@@ -20,21 +22,24 @@ def reshard(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be moved, and change nothing.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Have other shards. Others read and write meanwhile; a reshard that was killed goes on.
 
     Without --to, --weights and --split it goes on with what was begun.
     """
+    from audiomem_sql.cli import output
     from audiomem_sql.cli.progress import bar
     from audiomem_sql.table import resharding
 
     given = _weights(weights)
     if dry_run:
-        print(f"{file}: would move {resharding.planned(file, to, weights=given, split=split)}")
+        plan = resharding.planned(file, to, weights=given, split=split)
+        output.tell({"file": file, "dry_run": True, "plan": str(plan)}, f"{file}: would move {plan}", json)
         return
     with bar("buckets") as progress:
         plan = resharding.reshard(file, to, weights=given, split=split, progress=progress.to)
-    print(f"{file}: moved {plan}")
+    output.tell({"file": file, "dry_run": False, "plan": str(plan)}, f"{file}: moved {plan}", json)
 
 
 def _weights(text: str | None) -> list[float] | None:

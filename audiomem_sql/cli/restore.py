@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
 from audiomem_sql.errors import OptionError
 
 
@@ -17,8 +18,10 @@ def restore(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="The newest version at a time, such as 2026-01-31 12:00.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Make the rows of an old version the newest, in a commit of its own; nothing is lost."""
+    from audiomem_sql.cli import output
     from audiomem_sql.table.table import Table
 
     if (version is None) == (as_of is None):
@@ -27,7 +30,8 @@ def restore(
         before = table.version
         old = table.at(version, as_of).version
         after, called = table.restore(old), old if version is None else version
+        line = f"version {after} has the rows of version {called}: {len(table):,} rows"
         if after == before:
-            print(f"{file}: the newest version has the rows of version {called} already")
-        else:
-            print(f"{file}: version {after} has the rows of version {called}: {len(table):,} rows")
+            line = f"the newest version has the rows of version {called} already"
+        facts = {"file": file, "version": after, "restored": old, "rows": len(table)}
+        output.tell(facts, f"{file}: {line}", json)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 
 def salvage(
     file: Annotated[str, typer.Argument(help="The broken FLAC file.", metavar="BROKEN")],
@@ -19,6 +21,7 @@ def salvage(
         bool,
         typer.Option("--partial", help="Also rows of which some columns are lost, with NULL for these."),
     ] = False,
+    json: Json = False,
 ) -> None:
     """Write the rows that can be read to a new table. What is missing is named on stderr, row by row.
 
@@ -34,6 +37,7 @@ def salvage(
         rows = len(broken)
         with Table.salvaged(broken, output_file, {"protection": protection}) as saved:
             kept = len(saved)
-            print(f"{output_file}: {kept:,} of {output.counted(rows, 'row')} saved")
+            facts = {"file": file, "output": output_file, "rows": rows, "saved": kept}
+            output.tell(facts, f"{output_file}: {kept:,} of {output.counted(rows, 'row')} saved", json)
     if kept < rows and not partial:
         output.note("`--partial` also saves rows of which only some columns are lost, with NULL for these.")

@@ -77,19 +77,19 @@ def search(  # noqa: PLR0913  # a parameter for each option of the command
             _explain(results, json)
             return
         if json:
-            _print_json(table, results)
+            _print_json(table, results, file)
             return
-        _print(table, results, column)
+        _print(table, results, column, file)
         if not results.num_rows:
             _print_nothing(table, query, column)
 
 
-def _print(table: Table, results: pa.Table, column: str | None) -> None:
+def _print(table: Table, results: pa.Table, column: str | None, file: str) -> None:
     added_names = results.column_names[len(table.schema) :]
     semantic = (each.name for each in table.schema.columns if each.semantic)
     long = table.schema[column].name if column else next(semantic, None)
     for number, row in enumerate(results.to_pylist(), 1):
-        _show(number, row, added_names, long)
+        _show(number, row, added_names, long, file)
 
 
 def _print_nothing(table: Table, query: str | None, column: str | None) -> None:
@@ -99,15 +99,26 @@ def _print_nothing(table: Table, query: str | None, column: str | None) -> None:
     output.note(f"nothing was found; did you mean {words}?" if words else "nothing was found")
 
 
-def _print_json(table: Table, results: pa.Table) -> None:
+def _print_json(table: Table, results: pa.Table, file: str) -> None:
+    """The rows with their distances, and, of ingested ones, a link to where each comes from."""
     from audiomem_sql.cli import output
+    from audiomem_sql.cli.places import Place
     from audiomem_sql.columns.sql_values import sql_values
 
     values = [
         sql_values(results[column.name].combine_chunks(), column.type) for column in table.schema.columns
     ]
     added = [column.to_pylist() for column in results.columns[len(values) :]]
-    output.print_json_rows(results.column_names, zip(*values, *added, strict=True))
+    names, columns = list(results.column_names), [*values, *added]
+    if "source" in table.schema and "link" not in names:
+        about = [name for name in ("source", "place") if name in table.schema]
+        rows = (
+            dict(zip(about, row, strict=True))
+            for row in zip(*(values[table.schema.index(name)] for name in about), strict=True)
+        )
+        names.append("link")
+        columns.append([None if (place := Place.of_row(row)) is None else place.link(file) for row in rows])
+    output.print_json_rows(names, zip(*columns, strict=True))
 
 
 def _explain(rows: pa.Table, json: bool) -> None:
@@ -244,8 +255,8 @@ def _suggested(table: Table, query: str, column: str | None) -> str | None:
     return " ".join(suggested) if changed else None
 
 
-def _show(number: int, row: dict[str, Any], added_names: list[str], long: str | None) -> None:
-    """One result: its place, distance and short values on a line, its longest text below.
+def _show(number: int, row: dict[str, Any], added_names: list[str], long: str | None, file: str) -> None:
+    """One result: its number, distance and short values on a line, its longest text and its place below.
 
     Of a long text the passage that was found. added_names: of distance and, if there is one, passage.
     long: the column whose texts have passages.
@@ -253,6 +264,11 @@ def _show(number: int, row: dict[str, Any], added_names: list[str], long: str | 
     from rich.text import Text
 
     from audiomem_sql.cli import output
+    from audiomem_sql.cli.places import Place, shown
+
+    place = Place.of_row(row)
+    if place is not None:
+        row = {name: value for name, value in row.items() if name not in ("source", "place")}
 
     distance = row.pop(added_names[0])
     passage = row.pop(added_names[1]) if len(added_names) > 1 else None
@@ -271,3 +287,5 @@ def _show(number: int, row: dict[str, Any], added_names: list[str], long: str | 
         start, end = (0, None) if passage is None else loads(passage)
         body = ("…" if start else "") + " ".join(texts[longest][start:end].split())
         out.print(Text("     " + output.printable(body[:300] + ("…" if len(body) > 300 else ""))))
+    if place is not None:
+        print("     " + shown(place, file))

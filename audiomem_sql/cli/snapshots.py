@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from audiomem_sql.table.reader import TableReader
 
 
 def snapshots(
@@ -13,19 +16,38 @@ def snapshots(
 ) -> None:
     """List the versions that can be read: number, time, rows added and removed, tags, message."""
     from audiomem_sql.cli import output
-    from audiomem_sql.columns.timestamps import render
     from audiomem_sql.table.reader import TableReader
 
     with TableReader(file) as table:
-        tags: dict[int, list[str]] = {}
-        for name, number in sorted(table.tags.items()):
-            tags.setdefault(number, []).append(name)
-        rows = [
-            (v.number, render(v.time), v.inserted, v.deleted, tags.get(v.number, []), v.message)
-            for v in table.versions
-        ]
-    names = ("version", "time", "added", "removed", "tags", "message")
+        versions = versions_of(table)
     if json:
-        output.print_json([dict(zip(names, row, strict=True)) for row in rows])
+        output.print_json(versions)
         return
-    output.print_rows(names, [(*row[:4], ", ".join(row[4]), row[5] or "") for row in rows])
+    names = ("version", "time", "added", "removed", "tags", "message")
+    output.print_rows(
+        names,
+        [
+            (*(version[name] for name in names[:4]), ", ".join(version["tags"]), version["message"] or "")
+            for version in versions
+        ],
+    )
+
+
+def versions_of(table: TableReader) -> list[dict[str, Any]]:
+    """The versions that are kept, the oldest first, as ``--json`` prints them."""
+    from audiomem_sql.columns.timestamps import render
+
+    tags: dict[int, list[str]] = {}
+    for name, number in sorted(table.tags.items()):
+        tags.setdefault(number, []).append(name)
+    return [
+        {
+            "version": version.number,
+            "time": render(version.time),
+            "added": version.inserted,
+            "removed": version.deleted,
+            "tags": tags.get(version.number, []),
+            "message": version.message,
+        }
+        for version in table.versions
+    ]

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 app = typer.Typer(
     help="Tokens for `audiomem serve`: make them, list them, take them back.", rich_markup_mode=None
 )
@@ -31,10 +33,12 @@ def add(
         typer.Option(help="A table that it may vacuum, scrub, reembed, reshard; * for all.", metavar="TABLE"),
     ] = None,
     days: Annotated[float | None, typer.Option(help="Days until it is over; never by default.")] = None,
+    json: Json = False,
 ) -> None:
     """Make a token, and print it: FILE has its digest alone. Without a table it reads all of them."""
     import time
 
+    from audiomem_sql.cli import output
     from audiomem_sql.serve.tokens import ALL_TABLES, add_token
 
     tables: dict[str, list[str]] = {}
@@ -43,18 +47,33 @@ def add(
         for table in names or ():
             tables.setdefault(table, []).append(scope)
     expires = None if days is None else time.time() + 86400 * days
-    print(add_token(file, name, tables or {ALL_TABLES: ["read", "file"]}, expires))
+    tables = tables or {ALL_TABLES: ["read", "file"]}
+    token = add_token(file, name, tables, expires)
+    output.tell({"name": name, "token": token, "tables": tables, "expires": expires}, token, json)
 
 
 @app.command("list")
-def list_tokens(file: _File) -> None:
+def list_tokens(file: _File, json: Json = False) -> None:
     """List the tokens in FILE: their names, and what they may do."""
     from datetime import UTC, datetime
 
     from audiomem_sql.cli import output
     from audiomem_sql.serve.tokens import TokenFile
 
-    for token in TokenFile(file).tokens():
+    tokens = TokenFile(file).tokens()
+    if json:
+        output.print_json(
+            [
+                {
+                    "name": token.name,
+                    "tables": {table: sorted(scopes) for table, scopes in sorted(token.tables.items())},
+                    "expires": token.expires,
+                }
+                for token in tokens
+            ]
+        )
+        return
+    for token in tokens:
         scopes = ", ".join(f"{table}: {' '.join(scopes)}" for table, scopes in sorted(token.tables.items()))
         until = (
             "" if token.expires is None else f"  until {datetime.fromtimestamp(token.expires, UTC):%Y-%m-%d}"

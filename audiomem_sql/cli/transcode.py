@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiomem_sql.cli.json_option import Json
+
 
 def transcode(
     file: Annotated[str, typer.Argument(help="The FLAC file.", metavar="FILE")],
@@ -20,6 +22,7 @@ def transcode(
         str | None, typer.Option(help="inside the file, or beside it, where commits must not touch it.")
     ] = None,
     compression_level: Annotated[int | None, typer.Option(help="zstd level, 1 to 22.")] = None,
+    json: Json = False,
 ) -> None:
     """Write a table anew, with another modulation, profile or protection; all versions stay."""
     from audiomem_sql.cli import output
@@ -43,5 +46,8 @@ def transcode(
         before = table.files.size()
         with bar("rows") as progress:
             table.transcode(changes, progress=progress.to)
-        options = ", ".join(f"{name}={value}" for name, value in table.options.to_catalog().items())
-        print(f"{file}: {output.size(before)} before, {output.size(table.files.size())} after; {options}")
+        chosen, after = table.options.to_catalog(), table.files.size()
+        options = ", ".join(f"{name}={value}" for name, value in chosen.items())
+        facts = {"file": file, "bytes_before": before, "bytes_after": after, "options": chosen}
+        line = f"{file}: {output.size(before)} before, {output.size(after)} after; {options}"
+        output.tell(facts, line, json)

@@ -62,9 +62,13 @@ def union(newest: Schema, older: Iterable[Schema]) -> Schema:
     """A schema with the columns of ``newest``, and behind them those of ``older`` that were dropped since.
 
     The latter promise nothing: rows that were written after them have nothing there. One whose name is in use
-    by now gets its id behind it.
+    by now gets its id behind it. A column that was searched by meaning still is: it has vectors.
     """
-    columns = list(newest.columns)
+    older = list(older)
+    semantic = {column.id for schema in older for column in schema.columns if column.semantic}
+    columns = [
+        replace(column, semantic=True) if column.id in semantic else column for column in newest.columns
+    ]
     ids = set(newest.ids)
     names = {fold(column.name) for column in columns}
     for schema in older:
@@ -75,7 +79,7 @@ def union(newest: Schema, older: Iterable[Schema]) -> Schema:
             name = f"{column.name}#{column.id}" if fold(column.name) in names else column.name
             names.add(fold(name))
             columns.append(replace(column, name=name, not_null=False, unique=False, primary_key=False))
-    if len(columns) == len(newest):
+    if len(columns) == len(newest) and tuple(columns) == newest.columns:
         return newest
     columns.sort(key=lambda column: column.is_hidden)  # columns of vectors are behind all others
     return Schema(tuple(columns), newest.checks, newest.keys)

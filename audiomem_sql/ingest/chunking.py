@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from audiomem_sql.errors import OptionError
-from audiomem_sql.ingest.documents import Document
+from audiomem_sql.ingest.documents.document import Document, Section, place_of
 
 SIZE = 800
 SMALLEST_SIZE = 50
@@ -48,10 +48,15 @@ _BEFORE_NUMBERS = frozenset(_NOT_BEFORE_NUMBERS.split())
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a document; `title` is the document's title and the headings above the piece."""
+    """A piece of a document.
+
+    `title` is the document's title and the headings above the piece; `place` is where it stands in the file
+    (`place_of`), None if that is nowhere in particular.
+    """
 
     title: str | None
     text: str
+    place: str | None = None
 
 
 class _Cut(NamedTuple):
@@ -101,17 +106,29 @@ def chunk(
     def pieces() -> Iterator[Chunk]:
         for section in document.sections:
             title = _title(document.title, (*section.parents, section.heading or ""))
+            lines, counted = section.line, 0
             for start, _, stop in spans(section.text, size, overlap, smallest):
-                yield Chunk(title, section.text[start:stop])
+                if lines is not None:
+                    lines += section.text.count("\n", counted, start)
+                    counted = start
+                yield Chunk(title, section.text[start:stop], _place(document, section, lines))
 
     return pieces()
+
+
+def _place(document: Document, section: Section, line: int | None) -> str | None:
+    parts = (document.place, section.place, None if line is None else place_of(line=line))
+    return "&".join(part for part in parts if part) or None
 
 
 def _title(title: str | None, headings: tuple[str, ...]) -> str | None:
     parts = [title] if title else []
     for heading in headings:
-        if heading and not (parts and _repeats(heading, parts[-1])):
-            parts.append(heading)
+        if not heading or (parts and _repeats(heading, parts[-1])):
+            continue
+        if len(parts) > bool(title) and _extends(heading, parts[-1]):
+            parts.pop()
+        parts.append(heading)
     return ": ".join(parts) or None
 
 
@@ -121,6 +138,11 @@ def _repeats(heading: str, title: str) -> bool:
         return False
     rest = title[len(heading) :]
     return not rest or (rest[0].isspace() and rest.lstrip()[:1] in _TITLE_SEPARATORS)
+
+
+def _extends(heading: str, above: str) -> bool:
+    """Whether `heading` has the one above in front: ``Table.append`` below ``Table``, in source code."""
+    return heading.startswith(above) and heading[len(above) :][:1] in (".", ":")
 
 
 def spans(text: str, size: int, overlap: int, min_size: int) -> Iterator[tuple[int, int, int]]:

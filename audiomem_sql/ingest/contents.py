@@ -1,8 +1,9 @@
 """The bytes and the characters of an input file: gunzipped, bounded, and decoded without guessing wildly.
 
-Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-8; the character set that an HTML
-file declares; Windows-1252, if the file has no control bytes and no valid multi-byte UTF-8 in it. Anything
-else is refused: a UTF-8 file with one damaged byte is not turned into mojibake.
+Encodings, in this order: a byte order mark (UTF-8, UTF-16, UTF-32); UTF-16 without one, where half of the
+bytes are its NULs; UTF-8; the character set that an HTML file declares; Windows-1252, if the file has no
+control bytes and no valid multi-byte UTF-8 in it. Anything else is refused: a UTF-8 file with one damaged
+byte is not turned into mojibake.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from audiomem_sql.errors import DamagedFileError, DataTypeError, LimitError, StorageError
+from audiomem_sql.ingest.formats import format_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -130,15 +132,42 @@ def binary_reason(start: bytes, *, utf8_only: bool) -> str | None:
 
     `utf8_only` asks for valid UTF-8 (or a byte order mark) as well, for files whose name promises nothing.
     """
-    if start.startswith(tuple(mark for mark, _ in _BOMS)):
+    if start.startswith(tuple(mark for mark, _ in _BOMS)) or plain_utf16(start):
         return None
     if b"\0" in start:
-        return "binary: it has NUL bytes"
+        return f"binary: {format_of(start) or 'it has NUL bytes'}"
+    if (known := format_of(start)) is not None and not _is_plain_text(start):
+        return f"binary: {known}"
     if utf8_only:
         try:
             codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < HEAD_SIZE)
         except UnicodeDecodeError as error:
             return f"not UTF-8 text: byte {error.start} does not fit"
+    return None
+
+
+def _is_plain_text(start: bytes) -> bool:
+    """Whether ``start`` is UTF-8 without control characters: text that begins like another format."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(start, final=len(start) < HEAD_SIZE)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
+
+
+def plain_utf16(start: bytes) -> str | None:
+    """The codec of content that begins with ``start`` if it plainly is UTF-16 without a byte order mark."""
+    pairs = len(start) // 2
+    if pairs < 2 or (len(start) % 2 and len(start) < HEAD_SIZE):
+        return None
+    for zero, codec in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if 2 * start[zero : 2 * pairs : 2].count(0) < pairs:
+            continue
+        try:
+            text = codecs.getincrementaldecoder(codec)().decode(start, final=len(start) < HEAD_SIZE)
+        except UnicodeDecodeError:
+            return None
+        return codec if all(c.isprintable() or c.isspace() for c in text) else None
     return None
 
 
@@ -152,6 +181,8 @@ def encoding_of(stream: IO[bytes], name: str, *, declared: bool = False) -> str:
     for mark, codec in _BOMS:
         if data.startswith(mark):
             return codec
+    if (wide := plain_utf16(data[:HEAD_SIZE])) is not None:
+        return wide
     label = _declared_codec(data[:1024]) if declared else None
     candidates = _Candidates(name)
     while True:
@@ -216,8 +247,12 @@ def _declared_codec(start: bytes) -> str | None:
     return None if codec.name == "utf-8" else codec.name
 
 
-def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> DataTypeError:
-    return DataTypeError(
+class _UndecodableError(DataTypeError):
+    """Text that is not in the encoding that the rest of it has."""
+
+
+def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> _UndecodableError:
+    return _UndecodableError(
         f"the text is not valid {codec}",
         file=name,
         place=f"byte {offset}",
@@ -225,12 +260,8 @@ def _undecodable(name: str, offset: int, codec: str = "UTF-8") -> DataTypeError:
     )
 
 
-def read_text(path: Path, name: str, *, declared: bool = False) -> str:
-    r"""The whole content as characters: no byte order mark, every line ends in ``\n``.
-
-    Raises `DataTypeError` for what is not text, `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes`
-    raises.
-    """
+def read_bytes(path: Path, name: str) -> bytes:
+    """The whole content. Raises `LimitError` beyond `SIZE_LIMIT`, and what `open_bytes` raises."""
     with open_bytes(path, name) as stream:
         try:
             data = stream.read(SIZE_LIMIT + 1)
@@ -238,6 +269,19 @@ def read_text(path: Path, name: str, *, declared: bool = False) -> str:
             raise storage_error(error, name) from error
     if len(data) > SIZE_LIMIT:
         raise _too_large(name)
+    return data
+
+
+def read_text(path: Path, name: str, *, declared: bool = False) -> str:
+    """The whole content as characters; errors as of `read_bytes` and `decode`."""
+    return decode(read_bytes(path, name), name, declared=declared)
+
+
+def decode(data: bytes, name: str, *, declared: bool = False) -> str:
+    r"""``data`` as characters: no byte order mark, every line ends in ``\n``.
+
+    ``declared``: as of `encoding_of`. Raises `DataTypeError` for what is not text.
+    """
     codec = encoding_of(io.BytesIO(data), name, declared=declared)
     try:
         text = data.decode(codec)
@@ -251,14 +295,20 @@ def read_text(path: Path, name: str, *, declared: bool = False) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def open_text(path: Path, name: str) -> io.TextIOWrapper:
+def open_text(path: Path, name: str, *, tolerant: bool = False) -> io.TextIOWrapper:
     """The content as a stream of characters with its line ends as they are, for files of rows.
 
     The file is read once before, to know its encoding. Raises what `read_text` raises, except for its limit.
+    `tolerant`: bytes that no encoding explains become lone surrogates, in text that is UTF-8 otherwise.
     """
+    errors = "strict"
     with open_bytes(path, name) as stream:
         try:
             codec = encoding_of(stream, name)
         except OSError as error:
             raise storage_error(error, name) from error
-    return io.TextIOWrapper(open_bytes(path, name), encoding=codec, newline="")
+        except _UndecodableError:
+            if not tolerant:
+                raise
+            codec, errors = "utf-8", "surrogateescape"
+    return io.TextIOWrapper(open_bytes(path, name), encoding=codec, errors=errors, newline="")

@@ -7,17 +7,17 @@ from typing import Any
 
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.ingest.contents import VALUE_LIMIT, open_text, storage_error
-from audiomem_sql.ingest.record_columns import Choose, NumberedRows
+from audiomem_sql.ingest.record_columns import Choose, NumberedRows, Report
 from audiomem_sql.ingest.sources import Source
 
 
-def read_json_lines(source: Source, choose: Choose) -> NumberedRows:
+def read_json_lines(source: Source, choose: Choose, report: Report | None = None) -> NumberedRows:
     """The objects, with the values that JSON gives them. Blank lines are passed over.
 
     Raises `DataTypeError` naming the line for what is not a JSON object, `LimitError` for lines beyond
-    `VALUE_LIMIT`.
+    `VALUE_LIMIT`. With `report`, lines that are no JSON objects are reported, and left out.
     """
-    with open_text(source.path, source.name) as stream:
+    with open_text(source.path, source.label, tolerant=report is not None) as stream:
         number = 0
         is_first = True
         while True:
@@ -25,7 +25,7 @@ def read_json_lines(source: Source, choose: Choose) -> NumberedRows:
             try:
                 line = stream.readline(VALUE_LIMIT + 1)
             except OSError as error:
-                raise storage_error(error, source.name) from error
+                raise storage_error(error, source.label) from error
             except UnicodeDecodeError as error:
                 raise _malformed(source, number, "the text changed while it was read") from error
             if not line:
@@ -33,12 +33,18 @@ def read_json_lines(source: Source, choose: Choose) -> NumberedRows:
             if len(line) > VALUE_LIMIT:
                 raise LimitError(
                     f"the line has more than {VALUE_LIMIT} characters",
-                    file=source.name,
+                    file=source.label,
                     place=f"line {number}",
                     remedy="Write one object a line.",
                 )
             if not line.isspace():
-                row = _parse(source, number, line)
+                try:
+                    row = _parse(source, number, line)
+                except DataTypeError as error:
+                    if report is None:
+                        raise
+                    report(f"line {number}", error.what)
+                    continue
                 if is_first:
                     choose(list(row))
                     is_first = False
@@ -66,5 +72,5 @@ def _parse(source: Source, number: int, line: str) -> dict[str, Any]:
 
 def _malformed(source: Source, number: int, fault: str) -> DataTypeError:
     return DataTypeError(
-        fault, file=source.name, place=f"line {number}", remedy="Write one JSON object a line."
+        fault, file=source.label, place=f"line {number}", remedy="Write one JSON object a line."
     )

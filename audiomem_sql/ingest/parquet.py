@@ -26,7 +26,7 @@ def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> Numbere
     import pyarrow.parquet as pq
 
     number = 0
-    with open_bytes(source.path, source.name) as stream:
+    with open_bytes(source.path, source.label) as stream:
         try:
             file = pq.ParquetFile(stream)
             schema = file.schema_arrow
@@ -34,7 +34,7 @@ def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> Numbere
             double = next((name for name in names if names.count(name) > 1), None)
             if double is not None:
                 raise SchemaError(
-                    f"two columns are called {double!r}", file=source.name, remedy="Rename one."
+                    f"two columns are called {double!r}", file=source.label, remedy="Rename one."
                 )
             chosen = set(choose(names).values())
             if plain_only:
@@ -46,7 +46,7 @@ def read_parquet(source: Source, choose: Choose, *, plain_only: bool) -> Numbere
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DamagedFileError(
                 f"the Parquet data cannot be read ({' '.join(str(error).split())[:200]})",
-                file=source.name,
+                file=source.label,
                 place=f"after row {number}" if number else None,
                 remedy="Write the file again from its source.",
             ) from error
@@ -83,7 +83,7 @@ def _python_value(source: Source, value: Any, number: int, name: str) -> Any:
     except (ValueError, OverflowError) as error:
         raise DataTypeError(
             f"the value cannot be used ({error})",
-            file=source.name,
+            file=source.label,
             place=f"row {number}, column {name!r}",
             remedy="Convert the column to text before.",
         ) from error

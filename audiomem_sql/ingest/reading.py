@@ -9,16 +9,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiomem_sql.errors import AudioMemError
+from audiomem_sql.errors import AudioMemError, MissingExtraError
 from audiomem_sql.ingest.chunking import SIZE, check_sizes
+from audiomem_sql.ingest.documents.content import Problems
+from audiomem_sql.ingest.identity import said
 from audiomem_sql.ingest.rows import rows_of
-from audiomem_sql.ingest.sources import RECORD_KINDS, Source, digest
+from audiomem_sql.ingest.sources import RECORD_KINDS, Source, digest, kind_version
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.versions import DIGEST_BYTES
 
 #: The columns that a source has something to say about.
 COLUMNS: dict[str, pa.DataType] = {
     "source": pa.string(),
+    "place": pa.string(),
     "seq": pa.int64(),
     "title": pa.string(),
     "body": pa.string(),
@@ -43,29 +46,40 @@ class Reading:
     def __post_init__(self) -> None:
         check_sizes(self.size, self.overlap)
 
-    def rows(self, source: Source) -> Iterator[dict[str, Any]]:
-        """The rows of ``source``."""
+    def rows(self, source: Source, problems: Problems | None = None) -> Iterator[dict[str, Any]]:
+        """The rows of ``source``; what cannot be read inside it, while its rest can, goes to ``problems``."""
         return rows_of(
             source,
             size=self.size,
             overlap=self.overlap,
             body_column=self.body_column,
             title_column=self.title_column,
+            problems=problems,
         )
+
+    def how(self, kind: str) -> bytes:
+        """What tells this way of reading pages of a kind from others, 16 bytes."""
+        said_of_it = (*kind_version(kind), self.size, self.overlap, self.body_column, self.title_column)
+        return blake2b(repr(said_of_it).encode(), digest_size=DIGEST_BYTES).digest()
 
     def digest(self, source: Source) -> bytes:
         """What ``source`` says when it is read like this, 16 bytes; StorageError if it cannot be read."""
         columns = (self.body_column, self.title_column) if source.kind in RECORD_KINDS else ()
-        how = repr((source.kind, self.size, self.overlap, *columns))
-        return blake2b(digest(source) + how.encode(), digest_size=DIGEST_BYTES).digest()
+        how = repr((*kind_version(source.kind), self.size, self.overlap, *columns))
+        whole = blake2b(digest(source) + how.encode(), digest_size=DIGEST_BYTES).digest()
+        return said(whole) + source.origin
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a source: its digest, or None if it is as it was; or what is wrong with it."""
+    """What became of a source: its digest, or None if it is as it was; or what is wrong with it.
+
+    ``problems``: what cannot be read inside it, while its rest was.
+    """
 
     digest: bytes | None = None
     error: AudioMemError | None = None
+    problems: tuple[AudioMemError, ...] = ()
 
 
 class Stopped(Exception):
@@ -138,11 +152,12 @@ def read_source(
     Nothing if its digest is the one that is known.
     """
     mark = buffer.mark()
+    problems = Problems()
     try:
         digest = reading.digest(source)
-        if digest == known_digest:
+        if known_digest is not None and said(digest) == said(known_digest):
             return Outcome()
-        for number, row in enumerate(reading.rows(source)):
+        for number, row in enumerate(reading.rows(source, problems)):
             buffer.add(row)
             if not number % 256 and stop():
                 raise Stopped
@@ -152,7 +167,10 @@ def read_source(
     except BaseException:
         buffer.cut(mark)
         raise
-    return Outcome(digest)
+    if any(isinstance(problem, MissingExtraError) for problem in problems.listed):
+        # Not the digest of what it says: it is read again, and tells again, until the package is there.
+        digest = said(blake2b(digest, digest_size=DIGEST_BYTES).digest()) + source.origin
+    return Outcome(digest, problems=tuple(problems.all(source.label)))
 
 
 def read_group(

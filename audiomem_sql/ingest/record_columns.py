@@ -16,6 +16,8 @@ IMPORTANCE_NAMES = ("importance",)
 Choose = Callable[[Collection[str]], Mapping[str, str | None]]
 #: Rows, each with its place in the file: "line 7", "row 3".
 NumberedRows = Iterator[tuple[dict[str, Any], str]]
+#: Takes the place of a part that cannot be read, and the reason.
+Report = Callable[[str, str], None]
 
 
 def default_columns(

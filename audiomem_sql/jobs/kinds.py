@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from audiomem_sql.errors import OptionError
 from audiomem_sql.ingest.ingestion import Reading, ingest
 from audiomem_sql.ingest.sources import KINDS as SOURCE_KINDS
-from audiomem_sql.ingest.sources import Kind as SourceKind
 from audiomem_sql.ingest.sources import Source
 from audiomem_sql.machine.interrupts import check_interrupt, wait_until
 from audiomem_sql.machine.urls import is_url
@@ -188,7 +187,7 @@ def _ingest(place: str, arguments: Mapping[str, Any], told: Told) -> dict[str, A
 
 
 def _source(folder: Path, number: int, given: Mapping[str, str]) -> Source:
-    kind = cast(SourceKind, given.get("type", "text"))
+    kind = given.get("type", "text")
     extension = next(suffix for suffix, known in SOURCE_KINDS.items() if known == kind)
     content = _content(given)
     path = folder / f"{number}{extension}"

@@ -29,14 +29,18 @@ class CellCode(Protocol):
     def parities(self) -> int:
         """Cells that are made of them."""
 
-    def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add a source cell to ``sums``, uint8 (parities, size), in place.
+    @property
+    def held(self) -> int:
+        """Rows of what is held of source cells that come one by one."""
 
-        Zeros to begin with, any order of columns.
+    def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
+        """Add a source cell to ``sums``, uint8 (held, size), in place.
+
+        Zeros to begin with, any order of columns, each of them once.
         """
 
     def finish(self, sums: U8Array) -> U8Array:
-        """The parity cells, once all sources (but those of zeros) were added; made in place."""
+        """The parity cells, once all sources (but those of zeros) were added; ``sums`` is used up."""
 
     def encode(self, cells: U8Array) -> U8Array:
         """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""
@@ -59,13 +63,18 @@ class ReedSolomonCells:
     def _code(self) -> ReedSolomon:
         return ReedSolomon(self.sources + self.parities, self.sources)
 
+    @property
+    def held(self) -> int:
+        """All source cells: they are few, and their parity is made at once in less time."""
+        return self.sources
+
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
-        """Add source cell ``column``, uint8 (size,), to ``sums``, uint8 (parities, size), in place."""
-        sums ^= self._code.contribution(column, cell).T
+        """Put source cell ``column``, uint8 (size,), into ``sums``, uint8 (sources, size)."""
+        sums[column] = cell
 
     def finish(self, sums: U8Array) -> U8Array:
-        """The parity cells: the sums themselves."""
-        return sums
+        """The parity cells."""
+        return self.encode(sums)
 
     def encode(self, cells: U8Array) -> U8Array:
         """Parity cells, uint8 (parities, size), of source cells, uint8 (sources, size)."""

@@ -98,6 +98,11 @@ class Staircase:
         """The rows of each source column, int64 (sources, ones)."""
         return _rows_of_columns(self.sources, self.parities, self.seed)
 
+    @property
+    def held(self) -> int:
+        """The sum of each row."""
+        return self.parities
+
     def add(self, sums: U8Array, column: int, cell: U8Array) -> None:
         """Add a source cell to the sums of its rows, in place.
 

@@ -32,7 +32,7 @@ class ParityEncoder:
         self.size = size
         self.band = range(plan.groups) if band is None else band
         self._code = plan.code
-        self._sums = np.zeros((plan.rows, len(self.band) * size), np.uint8)
+        self._sums = np.zeros((self._code.held, len(self.band) * size), np.uint8)
 
     def add(self, first: int, cells: U8Array) -> None:
         """Add source cells ``first …``, uint8 (count, size); those of other groups are passed over.

@@ -22,27 +22,37 @@ from audiomem_sql.protection.errata import find_errata
 from audiomem_sql.protection.galois import ORDER, generator, multiply, power
 
 _AT_ONCE = 1 << 17  # bytes of parity that are summed up in the cache
+_PLACES = 32  # tables are made for multiples of so many
 _FEW = 8  # codewords for which one look-up of all places is faster than one for each place
 
 
-@lru_cache(maxsize=8)
-def _parity_table(n: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
-    """What byte b at data place p adds to the parity.
+def _parity_table(parities: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
+    """What byte b at data place p of k adds to so many bytes of parity.
 
-    uint64 (k, 256, width): n - k bytes, and zeros up to the width.
+    uint64 (k, 256, width): the bytes, and zeros up to the width. Codes that have as many parities share a
+    table: that of fewer places is the end of a longer one.
     """
-    parities = n - k
+    table = _parity_tables(parities, min(ORDER - parities, -(-k // _PLACES) * _PLACES))
+    return table[len(table) - k :]
+
+
+@lru_cache(maxsize=8)
+def _parity_tables(parities: int, k: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]:
     divisor = generator(parities)[1:]
-    remainder = np.zeros((k, parities), np.uint8)  # of x ** (n - 1 - p), from the lowest power on
-    row = divisor
-    for place in range(k - 1, -1, -1):
-        remainder[place] = row
-        row = np.append(row[1:], np.uint8(0)) ^ multiply(divisor, row[:1])
     width = -(-parities // 8)
-    table = np.zeros((k, 256, width * 8), np.uint8)
-    table[:, :, :parities] = multiply(np.arange(256, dtype=np.uint8)[None, :, None], remainder[:, None, :])
+    rows = np.zeros((8, k, width * 8), np.uint8)  # of the bytes that are powers of two
+    row = divisor
+    for place in range(k - 1, -1, -1):  # x ** (n - 1 - p), from the lowest power on
+        rows[0, place, :parities] = row
+        row = np.append(row[1:], np.uint8(0)) ^ multiply(divisor, row[:1])
+    for bit in range(1, 8):
+        rows[bit] = multiply(rows[0], power(bit))
+    table = np.zeros((k, 256, width), np.uint64)
+    for bit, of_bit in enumerate(rows.view(np.uint64)):
+        known = 1 << bit
+        np.bitwise_xor(table[:, :known], of_bit[:, None], table[:, known : 2 * known])
     table.flags.writeable = False
-    return table.view(np.uint64)
+    return table
 
 
 @lru_cache(maxsize=8)
@@ -91,7 +101,7 @@ class ReedSolomon:
         The data may be shorter: zeros that are not there stand before it.
         """
         count, shortened = len(data), self.k - data.shape[1]
-        table = _parity_table(self.n, self.k)[shortened:]
+        table = _parity_table(self.parities, self.k)[shortened:]
         if count <= _FEW:
             added = table[np.arange(len(table))[:, None], data.T]
             summed: U8Array = np.bitwise_xor.reduce(added, axis=0).view(np.uint8)
@@ -111,11 +121,6 @@ class ReedSolomon:
                 entries.take(values, 0, part, "clip")
                 np.bitwise_xor(total, part, total)
         return out.view(np.uint8)[:, : self.parities]
-
-    def contribution(self, place: int, values: U8Array) -> U8Array:
-        """What bytes, uint8 (count,), at one place of the data add to the parity: uint8 (count, n - k)."""
-        added: U8Array = _parity_table(self.n, self.k)[place].take(values, 0).view(np.uint8)
-        return added[:, : self.parities]
 
     def encode(self, data: U8Array) -> U8Array:
         """Codewords, uint8 (count, n), of data, uint8 (count, k)."""

@@ -12,8 +12,9 @@ Other rooms import from here only.
 - Words in a text: ``highlight`` and ``snippet`` mark them, in any text or in a ``FoundRow``, and ``bm25``
   scores such a row.
 - Vectors: ``allow_model`` says which may be loaded; ``embedder_of`` a model, ``dimensions_of`` it,
-  ``table_embedder``; ``with_vectors`` and ``embed_texts`` for rows on their way into a table, ``recorded``
-  for its options, ``missing_vectors`` for the rows that have none yet. ``vector_of`` reads one as SQL has it.
+  ``table_embedder``; ``with_vectors`` and ``embed_texts`` for rows on their way into a table, but for
+  texts whose vectors are ``KnownVectors``, ``recorded`` for its options, ``missing_vectors`` for the rows
+  that have none yet. ``vector_of`` reads one as SQL has it.
 - Whole tables, as ``Searched``: ``knn_join`` gives the nearest rows of one for each row of another as
   ``Pairs``, ``knn_of_given`` for rows that are ``Given`` as Arrow, ``duplicates`` what is there twice, as
   ``Duplicates``, ``clusters`` what the rows are about, as ``Clusters``, each a ``Cluster``; ``layout`` puts
@@ -39,6 +40,7 @@ from audiomem_sql.search.embedding.found_passages import (
 from audiomem_sql.search.embedding.passages import Embedded, Known
 from audiomem_sql.search.embedding.stored_vectors import Searched
 from audiomem_sql.search.embedding.texts import (
+    KnownVectors,
     dimensions_of,
     embed_texts,
     embedder_of,
@@ -108,6 +110,7 @@ __all__ = [
     "Given",
     "Kept",
     "Known",
+    "KnownVectors",
     "Neighbours",
     "Pairs",
     "Passage",

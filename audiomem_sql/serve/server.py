@@ -95,7 +95,7 @@ def run(
         if is_replaced:
             service.workers.on_stuck = lambda: _give_way(server)
         try:
-            with _signals_end_the_server_alone():
+            with signals_end_the_server_alone():
                 server.run(sockets)
         except SystemExit:
             where = f"{settings.host}:{settings.port}"
@@ -112,7 +112,7 @@ def _give_way(server: Any) -> None:
 
 
 @contextlib.contextmanager
-def _signals_end_the_server_alone() -> Iterator[None]:
+def signals_end_the_server_alone() -> Iterator[None]:
     """Uvicorn sends itself the signal again that ended it; the tables are still to be closed then."""
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(each, lambda *_: None) for each in signals]

@@ -15,6 +15,7 @@ from audiomem_sql.shards.buckets import BUCKETS, MAX_SHARDS, Placement
 from audiomem_sql.shards.version_bytes import CHUNK, Pin, ShardedVersion, pack_chunk
 from audiomem_sql.shards.zones import ShardZones
 from audiomem_sql.storage.segment import Migration, Version
+from audiomem_sql.versions import unknown_source, without_removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ class Manifest:
             versions=(*self.versions, ShardedVersion(version, dict(pins))),
             zones=zones,
             tags={**self.tags, **tags},
-            sources={**self.sources, **sources},
+            sources=without_removed({**self.sources, **sources}, versions=len(self.versions) + 1),
             high_rowid=high_rowid,
             rows=self.rows + version.inserted - version.deleted,
         )
@@ -208,6 +209,7 @@ class Manifest:
             shards=shards,
             tables=tables,
             earlier=earlier,
+            sources=without_removed(self.sources, len(versions)),
             chunks=(),
             newest_pins=None,
         )
@@ -235,7 +237,10 @@ class Manifest:
             shards=self.shards[:count],
             tables=tables,
             tags={name: number for name, number in self.tags.items() if number <= version},
-            sources={name: bytes(len(digest)) for name, digest in self.sources.items()},
+            sources={
+                name: unknown_source(name, digest) or bytes(len(digest))
+                for name, digest in without_removed(self.sources, versions=2).items()
+            },
             rows=self.rows_at(version),
             target=None,
             chunks=(),

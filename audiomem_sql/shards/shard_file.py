@@ -53,6 +53,11 @@ class ShardFile:
         """Whether something of it was read."""
         return self._loaded is not None
 
+    @property
+    def shown_whole(self) -> Snapshot | None:
+        """What was read of it, unless damage is passed over: whoever writes must see that."""
+        return self._loaded if self.on_damage == "fail" else None
+
     def know(self, schemas: Sequence[Schema]) -> None:
         """Take the columns that the table has in its versions: a shard that has others is not its."""
         with self._guard:

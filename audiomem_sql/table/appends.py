@@ -18,7 +18,7 @@ from audiomem_sql.errors import InFile
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.observe import hooks
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.search import recorded, table_embedder, with_vectors
+from audiomem_sql.search import KnownVectors, recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.table.written import tell_written
@@ -79,6 +79,7 @@ class Appends:
         message: str | None = None,
         progress: Progress | None = None,
         encoded: Sequence[str] = (),
+        known: KnownVectors | None = None,
     ) -> int:
         """Add and delete rows in one commit; the new version."""
         with InFile(self._opened.path):
@@ -86,7 +87,7 @@ class Appends:
             if encoded and isinstance(self._session, ShardedSession):
                 version = self._exchange_encoded(data, deleted, sources, message, encoded)
             else:
-                append = self._converted(data, deleted, sources, message, progress)
+                append = self._converted(data, deleted, sources, message, progress, known)
                 version = self._made(append, progress)
             if version > before:
                 tell_written(self._opened, version)
@@ -122,6 +123,7 @@ class Appends:
         sources: Mapping[str, bytes] | None,
         message: str | None,
         progress: Progress | None,
+        known: KnownVectors | None = None,
     ) -> Append:
         from audiomem_sql.columns.arrow_input import to_table
 
@@ -133,7 +135,7 @@ class Appends:
         full = opened.snapshot.schema
         if full.vectors and full.visible is schema:
             embedder = table_embedder(opened.options, full, opened.path)
-            table = with_vectors(table, full, embedder, progress, opened.options.passages)
+            table = with_vectors(table, full, embedder, progress, opened.options.passages, known)
             opened.options = recorded(opened.options, embedder)
         return Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
 

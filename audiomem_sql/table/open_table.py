@@ -30,9 +30,10 @@ from audiomem_sql.observe import hooks
 from audiomem_sql.observe.figures import TableFigures
 from audiomem_sql.shards import ShardedFiles, ShardedSnapshot, is_sharded, not_on_shards, sharded_files
 from audiomem_sql.storage.segment import Segment, TableOptions
+from audiomem_sql.table.source_list import source_entries
 from audiomem_sql.upkeep.mixed_file import tell_mixed_file
 from audiomem_sql.upkeep.torn_log import tell_torn_log
-from audiomem_sql.versions import Snapshot, TableFiles, known_sources, table_files
+from audiomem_sql.versions import Snapshot, TableFiles, present_sources, table_files
 
 if TYPE_CHECKING:
     from audiomem_sql.storage.segment import Arrived
@@ -59,7 +60,9 @@ class OpenTable:
         on_damage: str = "fail",
         partial: bool = False,
         replicas: str | Sequence[str] | None = None,
+        known: Snapshot | None = None,
     ) -> None:
+        """known: a snapshot of the table; what is still the same is not opened again."""
         if on_damage not in ("fail", "skip", "null"):
             raise OptionError(f"on_damage is fail, skip or null, not {on_damage!r}")
         given = os.fsdecode(path)
@@ -89,7 +92,7 @@ class OpenTable:
                 file=self.path,
                 remedy="Download all of them, and salvage that.",
             )
-        self.snapshot: Snapshot = _salvaged(self.files, blocks) if salvage else self.files.load(blocks)
+        self.snapshot: Snapshot = _salvaged(self.files, blocks) if salvage else self.files.load(blocks, known)
         try:
             self._mark_segments()
             self.options = self._read_options()
@@ -136,10 +139,8 @@ class OpenTable:
     @property
     def sources(self) -> dict[str, bytes]:
         """The digest of every source that rows were ingested from, by name."""
-        if isinstance(self.snapshot, ShardedSnapshot):
-            return dict(self.snapshot.manifest.sources)
         try:
-            return known_sources(self.snapshot.segments, self.snapshot.logged)
+            return present_sources(source_entries(self.snapshot))
         except DamagedFileError as error:
             error.at(file=self.files.log, place="sources")
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import msgpack
@@ -93,26 +94,26 @@ class ShardEncoder:
         key that is there twice.
         """
         check_sizes(rows, self.path)
-        left = [rows.slice(0, 0)]
-        rowids, rows, unnumbered = self._numbered(rows)
-        left.append(unnumbered)
-        if rows.num_rows < LEAST_ROWS or rows.nbytes < LEAST_BYTES:
-            return [], pa.concat_tables([*left, rows])
         rows = rows.combine_chunks()
-        arrays = [column.combine_chunks() for column in rows.columns]
-        shards = self.placement.of_rows(rowids, arrays)
-        files = []
-        for shard in np.unique(shards).tolist():
-            numbers = np.flatnonzero(shards == shard)
-            part = rows if len(numbers) == len(rows) else rows.take(pa.array(numbers))
-            if len(numbers) < LEAST_ROWS or part.nbytes < LEAST_BYTES:
+        rowids, rows, unnumbered = self._numbered(rows)
+        if rows.num_rows < LEAST_ROWS or rows.nbytes < LEAST_BYTES:
+            return [], pa.concat_tables([unnumbered, rows])
+        shards = self.placement.of_rows(rowids, [column.combine_chunks() for column in rows.columns])
+        order = np.lexsort((rowids, shards))
+        if (np.diff(order) != 1).any():  # all shards at once: each row is copied once
+            rowids, shards, rows = rowids[order], shards[order], rows.take(integer_array(order))
+        files, left = [], [unnumbered]
+        starts = [0, *(np.flatnonzero(np.diff(shards)) + 1).tolist()]
+        for start, stop in pairwise([*starts, len(shards)]):
+            part = rows.slice(start, stop - start)
+            if part.num_rows < LEAST_ROWS or part.nbytes < LEAST_BYTES:
                 left.append(part)
             else:
-                files.append(self._encode(shard, rowids[numbers], part, folder))
+                files.append(self._encode(int(shards[start]), rowids[start:stop], part, folder))
         return files, pa.concat_tables(left)
 
     def _numbered(self, rows: pa.Table) -> tuple[I64Array, pa.Table, pa.Table]:
-        """Rowids, ascending, and the rows in that order; then the rows that the commit numbers by itself."""
+        """Rowids, and their rows; then the rows that the commit numbers by itself."""
         place = self.schema.rowid_column
         if place is None:
             return np.arange(1, rows.num_rows + 1), rows, rows.slice(0, 0)
@@ -121,10 +122,7 @@ class ShardEncoder:
         if not present.all():
             unnumbered, rows = rows.filter(pa.array(~present)), rows.filter(pa.array(present))
         rowids = integers(rows.column(place).combine_chunks())
-        if (np.diff(rowids) <= 0).any():
-            order = np.argsort(rowids, kind="stable")
-            rowids, rows = rowids[order], rows.take(integer_array(order))
-            check_rowids_differ(rowids, self.schema, self.path)
+        check_rowids_differ(np.sort(rowids), self.schema, self.path)
         return rowids, rows, unnumbered
 
     def _encode(self, shard: int, rowids: I64Array, rows: pa.Table, folder: str) -> str:

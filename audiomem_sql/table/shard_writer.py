@@ -125,7 +125,7 @@ class ShardWriter:
 
     def __init__(self, file: ShardFile, busy_timeout: float) -> None:
         self.file = file
-        self.session = ShardSession(OpenTable(file.files.base), busy_timeout)
+        self.session = ShardSession(OpenTable(file.files.base, known=file.shown_whole), busy_timeout)
         self._pending: list[PreparedCommit] = []
         self._began = False
 

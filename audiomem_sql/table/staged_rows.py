@@ -34,13 +34,11 @@ from audiomem_sql.table.shard_encoder import EXTENSION, ShardEncoder
 from audiomem_sql.table.sharded_creation import options_at, takes_shards
 from audiomem_sql.table.staging import ABANDONED_SECONDS, remove_staged, staging_folder
 from audiomem_sql.table.table import Table
-from audiomem_sql.versions import Snapshot, known_sources
+from audiomem_sql.versions import APPLICATION, REMOVED, Snapshot, known_sources
 from audiomem_sql.writing.appending import NO_ROWIDS, matching_rowids
 
 #: Bytes of values that a task holds before it encodes them.
 HELD_BYTES = 256 << 20
-#: The sources that keep which batch of an application was committed last.
-_APPLICATION = "application:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Batch:
     @property
     def source(self) -> str:
         """The name that the table keeps it under."""
-        return _APPLICATION + self.application
+        return APPLICATION + self.application
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +296,7 @@ def _commit(
 def committed(sources: Mapping[str, bytes], batch: Batch) -> bool:
     """Whether a table that has ``sources`` has the batch, or a later one of the application."""
     last = sources.get(batch.source)
-    return last is not None and int.from_bytes(last, "big") >= batch.number
+    return last not in (None, REMOVED) and int.from_bytes(last, "big") >= batch.number
 
 
 def _sources(snapshot: Snapshot) -> Mapping[str, bytes]:

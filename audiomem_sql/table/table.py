@@ -15,10 +15,10 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import AudioMemError, InFile
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.migrations.changes import SchemaChange
-from audiomem_sql.search import allow_model
+from audiomem_sql.search import KnownVectors, allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
+from audiomem_sql.table.changing import Changing
 from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import write_salvaged
 from audiomem_sql.table.reader import TableReader
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 
 
-class Table(TableReader, Copying):
+class Table(TableReader, Copying, Changing):
     """An open table.
 
     Use :func:`audiomem_sql.open` or :meth:`create`. Commits go to the log, and from there into segments: by
@@ -291,15 +291,16 @@ class Table(TableReader, Copying):
         message: str | None = None,
         progress: Progress | None = None,
         encoded: Sequence[str] = (),
+        known: KnownVectors | None = None,
     ) -> int:
         """Add and delete rows in one commit, as :meth:`append`; the new version.
 
         deleted: given the snapshot that the commit is made on, the rowids to delete from it, int64 (n,),
         ascending. It is called when nobody else can write, by whichever thread does the writing. encoded:
-        files of more rows for a sharded table, see :class:`~audiomem_sql.table.shard_encoder.ShardEncoder`.
+        files of more rows for a sharded table (``ShardEncoder``). known: vectors of texts, not made again.
         """
         return self._appends.exchange(
-            data, deleted, sources=sources, message=message, progress=progress, encoded=encoded
+            data, deleted, sources=sources, message=message, progress=progress, encoded=encoded, known=known
         )
 
     # -- upkeep ----------------------------------------------------------------------------------------------
@@ -365,35 +366,3 @@ class Table(TableReader, Copying):
         file that they have open.
         """
         self._upkeep.set_cover(cover)
-
-    # -- columns ---------------------------------------------------------------------------------------------
-
-    def alter(self, change: SchemaChange | str, *, message: str | None = None) -> int:
-        """Change the columns, in a commit of its own; the new version.
-
-        Older versions keep the columns that they had.
-
-        change: ``"add column year INTEGER DEFAULT 2000"``, ``"drop column year"``, ``"rename column year TO
-        born"``, or one of the objects of :mod:`audiomem_sql.migrations` that they describe. SchemaError for
-        what cannot be done. No row is written: those that are there have the DEFAULT in a new column.
-        """
-        return self._schema_changes.alter(change, message)
-
-    def reembed(
-        self,
-        model: str | None = None,
-        *,
-        model_backend: str | None = None,
-        progress: Progress | None = None,
-        passages: str | None = None,
-    ) -> int:
-        """Make all vectors anew, with ``model`` and its ``model_backend`` from now on; the new version.
-
-        Either is, by default, the one that the table has. passages: ``on``, ``off`` or tokens, from now on:
-        whether texts that are longer than the window of the model are cut.
-
-        The first commit gives the table other columns of vectors, the following ones fill them, some thousand
-        rows each: one that is stopped goes on where it stopped, when it is called again with the same model.
-        Older versions keep theirs. progress: called with rows done and rows in all.
-        """
-        return self._schema_changes.reembed(model, model_backend, progress, passages)

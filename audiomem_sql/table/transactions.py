@@ -13,6 +13,7 @@ from audiomem_sql.machine.progress import Progress
 from audiomem_sql.observe import hooks
 from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.table.session import Session
+from audiomem_sql.table.source_list import TouchedSources
 from audiomem_sql.table.written import tell_written
 from audiomem_sql.versions import changes
 from audiomem_sql.writing import log_limits
@@ -151,13 +152,16 @@ class Transactions:
                 for change in changes(newest, old.version, newest.version)
                 if change.version > old.version
             }
+            touched = TouchedSources(newest)
             for rowid in sorted(rowids):
+                touched.add(rowid)
                 transaction.delete(rowid)
             for rowid in sorted(rowids):
                 row = old.stored_row(rowid)
                 if row is not None:
+                    touched.add_row(row)
                     transaction.insert(rowid, row)
-            return self.commit(message=f"restore version {old.version}")
+            return self.commit(message=f"restore version {old.version}", sources=touched.packed())
         except BaseException:
             self.rollback()
             raise

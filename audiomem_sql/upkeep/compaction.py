@@ -43,6 +43,7 @@ from audiomem_sql.versions import (
     kept_rows,
     known_sources,
     merged_rows,
+    without_removed,
 )
 from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
 
@@ -313,7 +314,7 @@ def vacuum(
         snapshot,
         versions=versions,
         rows=rows(),
-        sources=known_sources(snapshot.segments),
+        sources=without_removed(known_sources(snapshot.segments), len(versions)),
         tags=snapshot.tags,
         schema=stored,
         history=history,

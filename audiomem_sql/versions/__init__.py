@@ -27,7 +27,10 @@ Other rooms import from here only.
 - ``merged_rows`` gives the rows of several segments as one, each batch a ``VersionedBatch``; ``kept_rows``
   leaves out what no kept version shows; ``Tombstones`` are the rows that segments deleted from earlier ones.
 - ``known_sources``, ``segment_sources`` and ``logged_sources`` tell what was ingested, with digests of
-  ``DIGEST_BYTES``; ``pack_sources`` and ``unpack_sources`` are how it is stored.
+  ``DIGEST_BYTES``; ``pack_sources`` and ``unpack_sources`` are how it is stored. ``present_sources`` leaves
+  out what is ``REMOVED`` or a ``NOTE``, ``without_removed`` only the former. ``FILE``, ``GIVEN`` and ``PAGE``
+  end digests, behind ``SAID_BYTES``; one that ``is_old`` has another end. ``unknown_source`` is the entry of
+  one whose rows were restored. The name of what an application committed begins with ``APPLICATION``.
 
 It is not for writing: commits are made by ``writing``, and files are merged by ``upkeep``.
 """
@@ -52,12 +55,23 @@ from audiomem_sql.versions.head_file import (
     write_head,
 )
 from audiomem_sql.versions.ingested import (
+    APPLICATION,
     DIGEST_BYTES,
+    FILE,
+    GIVEN,
+    NOTE,
+    PAGE,
+    REMOVED,
+    SAID_BYTES,
+    is_old,
     known_sources,
     logged_sources,
     pack_sources,
+    present_sources,
     segment_sources,
+    unknown_source,
     unpack_sources,
+    without_removed,
 )
 from audiomem_sql.versions.log_of_file import announced_session
 from audiomem_sql.versions.merge import Tombstones, VersionedBatch, kept_rows, merged_rows
@@ -108,7 +122,14 @@ _RARE = {
 }
 
 __all__ = [
+    "APPLICATION",
     "DIGEST_BYTES",
+    "FILE",
+    "GIVEN",
+    "NOTE",
+    "PAGE",
+    "REMOVED",
+    "SAID_BYTES",
     "AlreadyThereError",
     "Change",
     "Copy",
@@ -139,6 +160,7 @@ __all__ = [
     "decided_words",
     "head_of",
     "in_order",
+    "is_old",
     "is_replaced",
     "kept_rows",
     "known_sources",
@@ -149,6 +171,7 @@ __all__ = [
     "only_read",
     "open_copies",
     "pack_sources",
+    "present_sources",
     "read_head",
     "read_head_file",
     "record_of",
@@ -156,7 +179,9 @@ __all__ = [
     "snapshot_of",
     "stored_tables",
     "table_files",
+    "unknown_source",
     "unpack_sources",
+    "without_removed",
     "write_head",
 ]
 

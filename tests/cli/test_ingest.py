@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import audiomem_sql as am
@@ -66,8 +67,8 @@ def test_default_table(audiomem: Command, docs: Path) -> None:
     )
     with am.open("kb.flac") as table:
         assert table.schema.sql() == (
-            "id INTEGER PRIMARY KEY, source TEXT, seq INTEGER, title TEXT INDEXED, body TEXT INDEXED, "
-            "created_at TIMESTAMP, importance REAL"
+            "id INTEGER PRIMARY KEY, source TEXT, place TEXT, seq INTEGER, title TEXT INDEXED, "
+            "body TEXT INDEXED, created_at TIMESTAMP, importance REAL"
         )
         rows = table.to_arrow().to_pylist()
         assert [row["id"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -140,17 +141,26 @@ def test_rows_of_others_stay(audiomem: Command, docs: Path) -> None:
 
 def test_bad_sources_are_reported_and_passed_over(audiomem: Command, docs: Path) -> None:
     (docs / "bad.jsonl").write_text('{"text": "fine"}\n{"text": \n')
-    (docs / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (docs / "program").write_bytes(b"\x7fELF" + bytes(range(256)))
     (docs / "broken.parquet").write_bytes(b"PAR1 no PAR1")
     result = audiomem("ingest", "docs/kb.flac", "docs")
-    assert result.code == 0
-    assert "sources: 4 new, 0 changed, 0 unchanged, 3 skipped\n" in result.out
-    lines = result.err.splitlines()
-    assert len(lines) == 3
-    assert all(line.startswith("audiomem: skipped docs/") for line in lines)
-    assert "docs/bad.jsonl" not in bodies("docs/kb.flac")
+    assert result.code == 1
+    assert "sources: 5 new, 0 changed, 0 unchanged, 3 skipped\n" in result.out
+    assert sorted(line.partition(": line")[0].partition(" (")[0] for line in result.err.splitlines()) == [
+        "audiomem: 1 source could not be read.",
+        "audiomem: cannot read docs/broken.parquet: the Parquet data cannot be read",
+        "audiomem: skipped docs/bad.jsonl",
+        "audiomem: skipped docs/program: binary: an executable or library of Linux",
+    ]
+    assert sorted(bodies("docs/kb.flac")) == ["a.md", "bad.jsonl", "c.csv", "d.jsonl", "deep/b.txt"]
     # The table itself lies among its sources, and is none.
-    assert counts(ingested(audiomem, "docs/kb.flac", "docs")) == (0, 0, 4, 3)
+    facts = json.loads(audiomem("ingest", "docs/kb.flac", "docs", "--json").out)
+    assert counts(facts) == (0, 0, 5, 2)
+    failed = {each["source"]: each["failed"] for each in facts["sources"]["skipped"]}
+    assert failed == {"docs/broken.parquet": True, "docs/program": False}
+    (docs / "bad.jsonl").unlink()
+    (docs / "broken.parquet").unlink()
+    assert audiomem("ingest", "docs/kb.flac", "docs").code == 0  # a program is nobody's fault
 
 
 def test_nothing_that_can_be_read(audiomem: Command, tmp_path: Path) -> None:
@@ -274,3 +284,134 @@ def test_documents_without_words(audiomem: Command, docs: Path) -> None:
     ingested(audiomem, "said.flac", "docs", "--words")
     with am.open("said.flac") as table:
         assert [column.name for column in table.schema.columns if column.indexed] == ["title", "body"]
+
+
+def test_folder_is_followed(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    (docs / "a.md").rename(docs / "z.md")
+    (docs / "c.csv").unlink()
+    (docs / "d.jsonl").write_text('{"text": "another line"}\n')
+    (docs / "new.txt").write_text("New words.\n")
+    shown = audiomem("ingest", "kb.flac", "docs")
+    assert shown.code == 0
+    assert shown.out.startswith(
+        "sources: 1 new, 1 changed, 1 renamed, 1 pruned, 1 unchanged, 0 skipped\n"
+        "rows: 2 added, 3 removed, 5 in all\n"
+    )
+    assert sorted(bodies("kb.flac")) == ["docs/d.jsonl", "docs/deep/b.txt", "docs/new.txt", "docs/z.md"]
+    with am.open("kb.flac") as table:
+        assert [version.message for version in table.versions][1:] == [
+            "ingest: 4 sources",
+            "ingest: 3 sources, 1 pruned",
+        ]
+    (docs / "new.txt").unlink()
+    assert ingested(audiomem, "kb.flac", "docs", "--keep")["sources"]["pruned"] == 0
+    assert ingested(audiomem, "kb.flac", "docs", "--exclude", "deep")["sources"]["pruned"] == 1
+    assert len(bodies("kb.flac")) == 3
+
+
+def test_folder_that_became_empty(audiomem: Command, docs: Path) -> None:
+    ingested(audiomem, "kb.flac", "docs")
+    for path in [*docs.rglob("*.*")]:
+        path.unlink()
+    result = audiomem("ingest", "kb.flac", "docs")
+    assert result.code == 1
+    assert "4 sources whose files are gone stay in the table" in result.err
+    assert len(bodies("kb.flac")) == 4
+    assert ingested(audiomem, "kb.flac", "docs", "--prune")["sources"]["pruned"] == 4
+    assert bodies("kb.flac") == {}
+
+
+def _running(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "audiomem_sql", "ingest", "kb.flac", "docs", *arguments],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _wait_for(what: Any, running: subprocess.Popen[str]) -> None:
+    for _ in range(3000):
+        if what():
+            return
+        assert running.poll() is None, running.communicate()
+        time.sleep(0.01)
+    raise AssertionError("it did not come")
+
+
+@pytest.mark.parametrize("way", ["embedding", "reading"])
+def test_ctrl_c_stops_at_once(tmp_path: Path, audiomem: Command, way: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("Here before.\n")
+    ingested(audiomem, "kb.flac", "docs", *(["--model", "hashing"] if way == "embedding" else ["--no-words"]))
+    text = "".join(f"Sentence {number} has some words of its own, {number * 7}. " for number in range(6000))
+    for number in range(30):
+        (tmp_path / "docs" / f"{number:02d}.md").write_text(f"# {number}\n\n{text}")
+    with _running(tmp_path, "--commit-every", "0.6" if way == "embedding" else "1000") as running:
+        if way == "embedding":
+            _wait_for(lambda: _has_versions(tmp_path / "kb.flac", 3), running)
+        else:  # it has processes that read
+            _wait_for(lambda: len(psutil.Process(running.pid).children()) > 1, running)
+        started = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    took = time.monotonic() - started
+    assert running.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    said = re.search(r"interrupted: ([\d,]+) of 31 sources are in the table", err)
+    assert said is not None, err
+    with am.open(tmp_path / "kb.flac") as table:
+        assert len(table.sources) == int(said[1]) < 31
+        assert set(bodies(str(tmp_path / "kb.flac"))) == set(table.sources)
+        assert out.startswith("sources: ")
+        assert f"{len(table):,} in all" in out
+    assert took < 20  # two seconds where nobody else works
+
+
+def test_watch(tmp_path: Path, docs: Path) -> None:
+    with _running(tmp_path, "--watch") as running:
+        file = tmp_path / "kb.flac"
+        try:
+            _wait_for(lambda: _has_versions(file, 2), running)
+            (docs / "a.md").rename(docs / "z.md")
+            (docs / "e.txt").write_text("Seen at once.\n")
+            (docs / "c.csv").unlink()
+            _wait_for(lambda: _has_versions(file, 3) and "docs/e.txt" in bodies(str(file)), running)
+        finally:
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate()
+    assert running.returncode == 0, (out, err)
+    assert sorted(bodies(str(file))) == ["docs/d.jsonl", "docs/deep/b.txt", "docs/e.txt", "docs/z.md"]
+    assert "watching docs" in err
+    assert re.search(r"^\d\d:\d\d:\d\d version \d+: .*(new|renamed|pruned)", out, re.MULTILINE), out
+
+
+def test_watch_needs_files(audiomem: Command) -> None:
+    fails(audiomem("ingest", "kb.flac", "https://example.invalid/", "--watch"), 2, "cannot follow https://")
+
+
+def test_pictures_without_the_package_that_reads_them(
+    audiomem: Command, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.jpg"):
+        (docs / name).write_bytes(b"\x89PNG\r\n\x1a\n" if name == "a.png" else b"\xff\xd8\xff\xe0")
+    (docs / "a.mp3").write_bytes(b"ID3\4\0\0")
+    for missing in ("PIL", "PIL.Image", "mutagen", "pypdfium2"):
+        monkeypatch.setitem(sys.modules, missing, None)
+    result = audiomem("ingest", str(tmp_path / "t.flac"), str(docs), "--json")
+    assert result.code == 0, result
+    skipped = json.loads(result.out)["sources"]["skipped"]
+    assert [(Path(each["source"]).name, each["failed"]) for each in skipped] == [
+        ("a.mp3", False),
+        ("a.png", False),
+        ("b.jpg", False),
+    ]
+    assert "audiomem: 2 pictures need pip install 'audiomem-sql[media]'" in result.err
+    assert "audiomem: 1 audio file needs pip install 'audiomem-sql[media]'" in result.err
+    assert "a.png" not in result.err
+    (docs / "a.pdf").write_bytes(b"%PDF-1.7\n")
+    result = audiomem("ingest", str(tmp_path / "t.flac"), str(docs), "--json")
+    assert result.code == 1
+    assert "audiomem: 1 source could not be read." in result.err

@@ -25,8 +25,16 @@ VERBS = (
     "alter",
     "verify",
     "serve",
+    "mcp",
     "token",
     "extension-path",
+    "reindex",
+    "log",
+    "diff",
+    "grep",
+    "open",
+    "man",
+    "completion",
 )
 HEAVY = {
     "numpy",
@@ -43,7 +51,16 @@ HEAVY = {
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["frobnicate"], *([verb, "--help"] for verb in VERBS)]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["completion", "bash"],
+        ["man"],
+        ["frobnicate"],
+        *([verb, "--help"] for verb in VERBS),
+    ],
 )
 def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
     code = f"""
@@ -73,7 +90,7 @@ def test_version(audiomem: Command) -> None:
     assert audiomem("--version").out == f"audiomem-sql {__version__}\n"
 
 
-def test_without_a_verb_it_explains_itself(audiomem: Command) -> None:
+def test_without_a_verb_it_says_what_there_is_to_do(audiomem: Command) -> None:
     shown = audiomem()
-    assert shown.code == 2
-    assert "Commands:" in shown.err
+    assert (shown.code, shown.err) == (0, "")
+    assert "Some things to do:" in shown.out

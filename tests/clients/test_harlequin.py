@@ -16,6 +16,8 @@ from .terminal import Terminal
 
 CTRL_A, CTRL_J, CTRL_Q, F2, F6 = "\x01", "\n", "\x11", "\x1bOQ", "\x1b[17~"
 DOWN, DELETE = "\x1b[B", "\x1b[3~"
+#: What a terminal puts around what is pasted.
+PASTE, PASTED = "\x1b[200~", "\x1b[201~"
 #: A Python without extensions in its sqlite3 has pysqlite3 do it; see the documentation.
 SQLITE = [command_with("import sys, pysqlite3")]
 if hasattr(sqlite3.Connection, "enable_load_extension"):
@@ -47,12 +49,15 @@ def begin(command: str, terminal: Callable[[str], Terminal]) -> Terminal:
 
 
 def put(session: Terminal, sql: str) -> None:
-    """Put a query in the place of what the editor has, and run it."""
+    """Put a query in the place of what the editor has, and run it.
+
+    It is pasted: typing opens lists of completions, which take keys.
+    """
     for _ in range(20):  # the results of the query before may take the focus meanwhile
         session.send(F2 + CTRL_A + DELETE)
         if session.sees(r"│ 1 +│\n", 2):
             break
-    session.send(sql + CTRL_J)
+    session.send(PASTE + sql + PASTED + CTRL_J)
 
 
 def run(session: Terminal, sql: str, *seen: str) -> None:

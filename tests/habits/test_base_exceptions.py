@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 EVERYTHING = {"BaseException", "KeyboardInterrupt", "SystemExit", "GeneratorExit"}
 #: Where it ends, by file and function: Ctrl-C in the command, and at its prompt.
 ELSEWHERE = {
+    ("audiomem_sql/cli/ingest_run.py", "once"),  # what was read before Ctrl-C is told; the exit code says it
+    ("audiomem_sql/cli/ingest_run.py", "watched"),
     ("audiomem_sql/cli/main.py", "run"),
     ("audiomem_sql/cli/shell.py", "shell"),
     ("vtab/duckdb/writing.py", "_run"),  # the error of a thread, which the caller's next call raises

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audiomem_sql.errors import OptionError
 from audiomem_sql.ingest.chunking import Chunk, check_sizes, chunk, spans
-from audiomem_sql.ingest.documents import Document, Section
+from audiomem_sql.ingest.documents.document import Document, Section
 
 WORDS = st.one_of(
     st.text(string.ascii_letters, min_size=1, max_size=12),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiomem_sql.ingest.html import parse_html
+from audiomem_sql.ingest.documents.html import parse_html
 
 from .test_readers import outline
 

@@ -22,10 +22,11 @@ from audiomem_sql.errors import (
     StorageError,
 )
 from audiomem_sql.ingest import contents
-from audiomem_sql.ingest.markdown import parse_markdown
+from audiomem_sql.ingest.documents.markdown import parse_markdown
+from audiomem_sql.ingest.documents.registry import reader_of
+from audiomem_sql.ingest.documents.text import parse_text
 from audiomem_sql.ingest.readers import Document, Section, read_documents
-from audiomem_sql.ingest.sources import KINDS, Source, suffix_of
-from audiomem_sql.ingest.text import parse_text
+from audiomem_sql.ingest.sources import Source, suffix_of
 
 Read = Callable[[str, bytes], list[Document]]
 
@@ -35,7 +36,8 @@ def read(tmp_path: Path) -> Read:
     def reader(name: str, content: bytes) -> list[Document]:
         path = tmp_path / name
         path.write_bytes(content)
-        kind = KINDS.get(suffix_of(path), "text")
+        reader = reader_of(name, suffix_of(path), content)
+        kind = reader.kind if reader else "text"
         return list(read_documents(Source(path, name, len(content), kind)))
 
     return reader
@@ -51,7 +53,7 @@ def outline(document: Document) -> list[tuple[tuple[str, ...], str | None, str]]
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_encodings(read: Read, codec: str) -> None:
     assert read("a.txt", "naïve – “café”\r\nline\rline".encode(codec)) == [
-        Document(None, [Section(None, "naïve – “café”\nline\nline")])
+        Document(None, [Section(None, "naïve – “café”\nline\nline", line=1)])
     ]
 
 
@@ -185,7 +187,8 @@ def test_rules_and_tables_are_not_headings() -> None:
 
 
 def test_logs_have_no_headings(read: Read) -> None:
-    assert read("a.log", b"start\n=====\n\nrun") == [Document(None, [Section(None, "start\n=====\n\nrun")])]
+    (document,) = read("a.log", b"start\n=====\n\nrun")
+    assert document == Document(None, [Section(None, "start\n=====\n\nrun", line=1)])
 
 
 def test_the_first_line_keeps_its_indent() -> None:

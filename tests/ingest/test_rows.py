@@ -42,6 +42,7 @@ def test_prose() -> None:
     assert [row["title"] for row in rows] == ["Guide", "Guide: Install", "Guide: Install"]
     assert rows[0] == {
         "source": "a.md",
+        "place": "line=3",
         "seq": 0,
         "title": "Guide",
         "body": "intro",
@@ -77,8 +78,11 @@ def test_records_of_every_kind_give_the_same_rows() -> None:
         "a.jsonl": "\n".join(map(json.dumps, lines)),
         "a.parquet": pa.table(table),
     }
+    places = {"a.csv": ["line=2", "line=3"], "a.jsonl": ["line=1", "line=2"], "a.parquet": ["row=1", "row=2"]}
     for name, content in files.items():
-        assert ingest(name, content) == [row | {"source": name} for row in expected]
+        assert ingest(name, content) == [
+            row | {"source": name, "place": place} for row, place in zip(expected, places[name], strict=True)
+        ]
 
 
 def test_long_bodies_are_chunked_and_numbered_through() -> None:
@@ -104,7 +108,7 @@ def test_without_a_body_the_text_columns_are_joined() -> None:
     assert [(row["title"], row["body"]) for row in rows] == [
         (None, "city: Paris\ncountry: France"),
         ("Only a title", "title: Only a title"),
-        (None, "n: 1\nb: true"),
+        (None, "n: 1\nb: true\nraw: [1]"),
         (None, '{"a": ["é"]}'),
         ('["t"]', "12.5"),
     ]

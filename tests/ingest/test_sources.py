@@ -30,10 +30,10 @@ def put(name: str, content: str | bytes = "text") -> Path:
 @pytest.mark.usefixtures("here")
 def test_kinds_follow_the_extension() -> None:
     names = {
-        "a.TXT": "text", "a.text": "text", "a.rst": "text", "a.log": "text", "a.md": "markdown",
+        "a.TXT": "text", "a.text": "text", "a.rst": "restructuredtext", "a.log": "text", "a.md": "markdown",
         "a.markdown": "markdown", "a.html": "html", "a.htm": "html", "a.xhtml": "html", "a.csv": "csv",
         "a.tsv": "csv", "a.jsonl": "jsonl", "a.ndjson": "jsonl", "a.parquet": "parquet", "README": "text",
-        "a.py": "text",
+        "a.py": "python",
     }  # fmt: skip
     for name in names:
         put(f"d/{name}")
@@ -93,7 +93,7 @@ def test_loops_and_second_ways_to_a_file_are_visited_once() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_what_is_not_text_is_reported() -> None:
-    put("d/photo.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF")
+    put("d/photo.dat", b"\xfe\xd8\x00\x10")
     put("d/latin", b"caf\xe9 au lait, and more of it")
     put("d/lying.txt", b"PK\x03\x04\x00\x00")
     put("d/wide.txt", "hello".encode("utf-16"))
@@ -101,7 +101,8 @@ def test_what_is_not_text_is_reported() -> None:
     skipped: dict[str, str] = {}
     sources = find_sources(["d"], on_skip=lambda path, reason: skipped.update({path.name: reason}))
     assert [s.name for s in sources] == ["d/wide.txt"]
-    assert skipped["photo.jpg"] == skipped["lying.txt"] == "binary: it has NUL bytes"
+    assert skipped["photo.dat"] == "binary: it has NUL bytes"
+    assert skipped["lying.txt"] == "binary: a ZIP archive"
     assert skipped["latin"].startswith("not UTF-8")
     assert skipped["pipe.txt"] == "not a regular file"
     assert [s.name for s in find_sources(["d"])] == ["d/wide.txt"]

@@ -22,7 +22,7 @@ from audiomem_sql.machine import durable
 PACKAGE = Path(audiomem_sql.__file__).parent
 F_FULLFSYNC = 51  # of macOS
 #: The doors of libraries that the tests' environment may lack.
-EXTRAS = ("ray", "spark")
+EXTRAS = ("haystack", "langchain", "llamaindex", "mcp", "ray", "spark")
 #: What Linux has and macOS has not, of the modules that the package uses.
 LINUX_ONLY = {
     "os": (
@@ -166,7 +166,7 @@ from audiomem_sql.errors import MissingExtraError
 for name in {names!r}:
     try:
         importlib.import_module(name)
-    except MissingExtraError:  # of a door whose library the tests do not need
+    except (MissingExtraError, ModuleNotFoundError):  # of a door whose library the tests do not need
         assert name.split(".")[1] in {EXTRAS!r}, name
 from audiomem_sql.machine import hardware
 assert hardware.processors() >= 1

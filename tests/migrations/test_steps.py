@@ -87,8 +87,9 @@ def test_ids_are_never_used_again() -> None:
         ("rename column kind to l", "no column kind"),
         ("rename column name to CODE", "already"),
         ("index column kind", "no column kind"),
-        ("index column name", "only FLOAT"),
-        ("unindex column name", "no index of vectors"),
+        ("index column id", "only FLOAT"),
+        ("index column name (metric=l2)", "name"),
+        ("unindex column name", "no index of words"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, change: str, what: str) -> None:

@@ -94,7 +94,7 @@ def test_the_matrix(code: Staircase) -> None:
 @pytest.mark.parametrize("code", BOTH, ids=repr)
 def test_summing_up_in_any_order_is_encoding(code: CellCode) -> None:
     cells = whole(code, 2)
-    sums = np.zeros((code.parities, cells.shape[1]), np.uint8)
+    sums = np.zeros((code.held, cells.shape[1]), np.uint8)
     for column in np.random.default_rng(3).permutation(code.sources).tolist():
         code.add(sums, column, cells[column])
     assert np.array_equal(code.finish(sums), cells[code.sources :])

@@ -137,13 +137,6 @@ def test_layouts_and_sizes() -> None:
     assert np.array_equal(code.syndromes(words), np.zeros((5000, 32), np.uint8))
 
 
-def test_what_a_byte_adds() -> None:
-    code = ReedSolomon(20, 13)
-    data = random_bytes(10, 6, 13)
-    total = np.bitwise_xor.reduce([code.contribution(i, data[:, i]) for i in range(13)])
-    assert np.array_equal(total, code.parity(data))
-
-
 @pytest.mark.parametrize(("n", "k"), [(256, 223), (255, 255), (255, 0), (10, 12)])
 def test_no_code(n: int, k: int) -> None:
     with pytest.raises(ValueError, match="is not a code"):

@@ -226,6 +226,30 @@ def test_a_damaged_table_is_found_and_repaired(keeper: Keeper) -> None:
     assert ended(keeper, submitted(keeper, keeper.kb, kind="scrub", rate=1000))["result"]["problems"] == 0
 
 
+def test_vectors_and_shards_are_made_anew(tmp_path: Path) -> None:
+    rows = [{"id": number, "body": f"text number {number}"} for number in range(40)]
+    columns = ["id INTEGER PRIMARY KEY", "body TEXT SEMANTIC"]
+    with Table.create(tmp_path / "notes.flac", columns, {"model": "hashing"}) as table:
+        table.append(rows)
+    with Table.create(tmp_path / "parts.shards", [*columns[:1], "body TEXT"], {"shards": "2"}) as table:
+        table.append(rows)
+    token = add_token(str(tmp_path / "tokens.json"), "all", {"*": ALL})
+    places = [tmp_path / "notes.flac", tmp_path / "parts.shards"]
+    with serving(*places, tokens=str(tmp_path / "tokens.json"), writable=True) as running:
+        running.client.headers["Authorization"] = f"Bearer {token}"
+        again = ended(running, submitted(running, "notes", kind="reembed", model="hashing", passages="on"))
+        assert (again["state"], again["progress"]) == ("done", 1.0), again
+        moved = ended(running, submitted(running, "parts", kind="reshard", to=3))
+        assert (moved["state"], moved["progress"]) == ("done", 1.0), moved
+    with am.open(places[0]) as table:
+        assert table.options.passages == "on"
+        assert table.search("text number 7", k=1)["id"].to_pylist() == [7]
+        assert sorted(table.to_arrow()["id"].to_pylist()) == list(range(40))
+    with am.open(places[1]) as table:
+        assert len(list(places[1].glob("*.flac"))) == 3
+        assert sorted(table.to_arrow()["id"].to_pylist()) == list(range(40))
+
+
 def test_what_fails_says_why_and_names_no_path(keeper: Keeper) -> None:
     job = ended(keeper, submitted(keeper, keeper.kb, kind="reshard", to=3))
     assert (job["state"], job["problem"]["kind"]) == ("failed", "UnsupportedError")

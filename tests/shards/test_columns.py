@@ -214,6 +214,7 @@ def test_other_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Table.create(path, columns, {"profile": "embedded", "model": "hashing", "shards": 3}) as table:
         table.append([{"code": str(n), "body": text} for n, text in enumerate(texts)])
         expected = found(table)
+        monkeypatch.setattr("audiomem_sql.table.schema_changes._LEAST_ROWS", 40)
         monkeypatch.setattr("audiomem_sql.table.schema_changes._REEMBEDDED", 40)
         with pytest.raises(KeyboardInterrupt):
             table.reembed("hashing", passages="16", progress=_stop)

@@ -71,9 +71,10 @@ def check_connection(connection: Any) -> None:
 def attach(connection: Any, source: TableReader | str, name: str) -> None:
     """Make the table known as ``name``; every query sees what is committed by then."""
     check_connection(connection)
-    known = _with_row_count(dataset(source, live=True, coded=True, evolving=True))
+    evolving = dataset(source, live=True, coded=True, evolving=True)
+    known = _with_row_count(evolving)
     if known is None:
-        connection.register(name, dataset(source, live=True, coded=True))
+        connection.register(name, dataset(evolving.table, live=True, coded=True))
     else:
         connection._register_arrow_source(name, known)
 

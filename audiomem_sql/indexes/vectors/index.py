@@ -6,6 +6,7 @@ cosine. Filters go before that: only allowed rows count as looked at, and lists 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -91,8 +92,9 @@ class VectorIndex:
         self._few = self.count <= FEW_VECTORS
         self._queries = PlacedQueries(self.dimensions, parsed.metric, parsed.scale, self.codec)
 
-    def __del__(self) -> None:
-        KNOWN_INDEXES.trim()
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:  # globals may be gone by then
+        if not ending():
+            KNOWN_INDEXES.trim()
 
     @property
     def dimensions(self) -> int:

@@ -7,6 +7,7 @@ bytes are the same; without one an index has its own, which goes with it.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -94,8 +95,8 @@ class OpenedIndex:
         decoded = count * self.codec.dimensions if count <= FEW_VECTORS else TOGETHER.bytes_of(self)
         return own + decoded
 
-    def __del__(self) -> None:
-        if hasattr(self, "cache"):
+    def __del__(self, ending: Callable[[], bool] = sys.is_finalizing) -> None:  # globals may be gone by then
+        if not ending() and hasattr(self, "cache"):
             TOGETHER.forget(self)
             self.cache.discard(id(self))
 

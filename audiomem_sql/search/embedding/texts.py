@@ -5,7 +5,7 @@ They are made once, before the commit, so that a search sees what a reader sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -25,6 +25,8 @@ from audiomem_sql.search.models.embedders import Embedder, HashingEmbedder, embe
 from audiomem_sql.storage.segment import WORDLLAMA, TableOptions
 from audiomem_sql.versions import Snapshot
 
+#: Vectors of texts as they are stored, by the place of the column of texts, and the text.
+KnownVectors = Mapping[int, Mapping[str, Embedded]]
 #: The longest text to search for.
 MAX_QUERY_CHARACTERS = 1 << 20
 #: Numbers of a vector of models that need not be loaded to know it.
@@ -92,22 +94,27 @@ def with_vectors(
     embedder: Embedder,
     progress: Progress | None = None,
     passages: str = "off",
+    known: KnownVectors | None = None,
 ) -> pa.Table:
     """``table`` with vectors for the columns that are searched by meaning.
 
-    table: its columns are the visible ones of ``schema``. passages: the option of the table.
+    table: its columns are the visible ones of ``schema``. passages: the option of the table. known: the
+    vectors of texts that the table has, which are not made again.
     """
     arrays: dict[int, pa.Array] = {}
     for text_column, vector_column in schema.vectors.items():
         texts = table.column(text_column).to_pylist()
-        present = [text for text in texts if text is not None]
+        there = {} if known is None else known.get(text_column, {})
+        missing = [text for text in texts if text is not None and text not in there]
         places = [vector_column]
         window = None
         if vector_column in schema.passages:
             places.append(schema.passages[vector_column])
             window = window_of(passages, embedder)
-        made = iter(embedded_texts(present, embedder, window, progress=progress))
-        values = [(None, None) if text is None else next(made) for text in texts]
+        made = iter(embedded_texts(missing, embedder, window, progress=progress))
+        values = [
+            (None, None) if text is None else there[text] if text in there else next(made) for text in texts
+        ]
         for number, place in enumerate(places):
             arrays[place] = array_of([both[number] for both in values], schema.columns[place].type)
     for place in sorted(arrays):
@@ -175,8 +182,13 @@ def _query_embedded(query: str, schema: Schema, options: TableOptions, path: str
     return vector
 
 
-def missing_vectors(snapshot: Snapshot) -> list[Filter]:
-    """Filters for rows that have no vector yet in the first column of vectors."""
+def missing_vectors(snapshot: Snapshot) -> list[list[Filter]]:
+    """Filters for rows that have a text and no vector of it yet: a list for each column of texts."""
     schema = snapshot.schema
-    column = next(iter(schema.vectors.values()))
-    return [Filter(column, bind(Predicate(column, Op.IS_NULL, None), schema.columns[column].type))]
+
+    def is_null(column: int, op: Op) -> Filter:
+        return Filter(column, bind(Predicate(column, op, None), schema.columns[column].type))
+
+    return [
+        [is_null(vectors, Op.IS_NULL), is_null(text, Op.NOT_NULL)] for text, vectors in schema.vectors.items()
+    ]

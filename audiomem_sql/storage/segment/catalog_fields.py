@@ -181,12 +181,20 @@ def map_of(catalog: Catalog) -> dict[str, Any]:
     return packed
 
 
-def catalog_of(content: Mapping[str, Any]) -> Catalog:
+#: What is as large as the segment, and takes the time of unpacking a catalog.
+_LARGE = ("schema", "entries", "key_blooms", "rowids", "vectors", "keywords")
+
+
+def catalog_of(content: Mapping[str, Any], known: Catalog | None = None) -> Catalog:
     """The inverse; DamagedFileError for a map that contradicts itself.
 
-    A map of other values than those that are written raises one of ``catalog_packing.MALFORMED``.
+    A map of other values than those that are written raises one of ``catalog_packing.MALFORMED``. known: a
+    catalog that was unpacked, with the same rows and blocks, for no more data: these are not unpacked again.
     """
     unpacking = Unpacking(content, _BY_ATTRIBUTE)
+    if known is not None:
+        values = {attribute: getattr(known, attribute) for attribute in _LARGE}
+        unpacking.values.update({name: value for name, value in values.items() if value is not None})
     for attribute in _UNPACK_ORDER:
         unpacking.value(attribute)
     values = dict(unpacking.values)

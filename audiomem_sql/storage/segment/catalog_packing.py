@@ -41,6 +41,8 @@ MAX_ELEMENTS = 1 << 22
 #: Most elements of one list or map.
 MAX_LENGTH = 1 << 20
 MAX_VERSIONS = 1 << 19
+#: zstd levels of what stays, and of what is read once.
+_LEVEL, _STAGED_LEVEL = 12, 1
 #: Bytes of the maps of catalogs that are kept after they were written.
 _KEPT_BYTES = 64 << 10
 
@@ -54,10 +56,30 @@ def check_version_count(count: int) -> None:
         )
 
 
-def pack_catalog(catalog: Catalog) -> bytes:
-    """Header and compressed map; LimitError if no reader would take it."""
+def pack_catalog(catalog: Catalog, known: Catalog | None = None) -> bytes:
+    """Header and compressed map; LimitError if no reader would take it.
+
+    known: the catalog that was read and that this one was made of, see ``catalog_of``.
+    """
+    raw = _map_bytes(catalog)
     try:
-        raw = msgpack.packb(map_of(catalog))
+        read = catalog_of(unpack_bounded(raw), known)
+    except (AudioMemError, *MALFORMED) as error:
+        raise _refused(error) from None
+    packed = _compressed(raw, _LEVEL)
+    _newest.keep(packed, len(raw), read)
+    return packed
+
+
+def pack_staged(catalog: Catalog) -> bytes:
+    """The same for a segment that waits for its place: whoever gives it one reads, and so checks, it."""
+    return _compressed(_map_bytes(catalog), _STAGED_LEVEL)
+
+
+def _map_bytes(catalog: Catalog) -> bytes:
+    """The map of a catalog, as MessagePack. LimitError if that is too large."""
+    try:
+        raw: bytes = msgpack.packb(map_of(catalog))
     except MALFORMED as error:
         raise _refused(error) from None
     if len(raw) > MAX_CATALOG_BYTES or len(catalog.versions) > MAX_VERSIONS:
@@ -66,14 +88,12 @@ def pack_catalog(catalog: Catalog) -> bytes:
             f"{MAX_CATALOG_BYTES:,} and {MAX_VERSIONS:,}",
             remedy="Divide the table, or keep fewer versions.",
         )
-    try:
-        read = catalog_of(unpack_bounded(raw))
-    except (AudioMemError, *MALFORMED) as error:
-        raise _refused(error) from None
-    stored = zstandard.ZstdCompressor(level=12).compress(raw)
-    packed = CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
-    _newest.keep(packed, len(raw), read)
-    return packed
+    return raw
+
+
+def _compressed(raw: bytes, level: int) -> bytes:
+    stored = zstandard.ZstdCompressor(level=level).compress(raw)
+    return CATALOG_HEADER.pack(CATALOG_MAGIC, len(stored), len(raw), crc32c(stored)) + stored
 
 
 class _Newest(threading.local):

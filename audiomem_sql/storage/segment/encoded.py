@@ -25,7 +25,7 @@ from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import DIGEST_BYTES
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, SchemaHistory, Version
-from audiomem_sql.storage.segment.catalog_packing import MALFORMED, pack_catalog, unpack_catalog
+from audiomem_sql.storage.segment.catalog_packing import MALFORMED, pack_staged, unpack_catalog
 from audiomem_sql.storage.segment.catalog_places import facts_of
 from audiomem_sql.storage.segment.data_spool import DataSpool, Stratum
 from audiomem_sql.storage.segment.label_writer import LabelWriter
@@ -124,7 +124,7 @@ def write_encoded(
     while part := spool.read(_PART_BYTES):
         digest.update(part)
     said = {
-        "catalog": pack_catalog(replace(catalog, seal=FIRST_SEAL)),
+        "catalog": pack_staged(replace(catalog, seal=FIRST_SEAL)),
         "signposts": list(signposts),
         "bytes": spool.length,
         "digest": digest.digest(),
@@ -164,7 +164,7 @@ class EncodedWriter(PlacedSegment):
         if first_rowid is not None and encoded.is_run:
             last = first_rowid + catalog.rows - 1
             catalog = replace(catalog, first_rowid=first_rowid, low_rowid=first_rowid, high_rowid=last)
-        self._catalog, self._encoded = catalog, encoded
+        self._catalog, self._encoded, self._known = catalog, encoded, encoded.catalog
         spool = self._spool = DataSpool(options.spool_bytes)
         self._labels = None
         if len(catalog.schema) <= MAX_LABELLED_COLUMNS:

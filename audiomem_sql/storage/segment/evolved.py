@@ -201,9 +201,13 @@ class EvolvedSegment:
         return self.stored.vector_index(stored) if has.vector_index == wants.vector_index else None
 
     def keyword_index(self, column: int) -> KeywordIndex | None:
-        """The keyword index of ``column``; None if it has none."""
+        """The keyword index of ``column``; None if it has none, or one of other words than it has by now."""
         stored = self._stored_column(column)
-        return None if stored is None else self.stored.keyword_index(stored)
+        if stored is None:
+            return None
+        has, wants = self.stored.schema.columns[stored], self.schema.columns[column]
+        is_same = has.tokenize == wants.tokenize or not (has.indexed and wants.indexed)
+        return self.stored.keyword_index(stored) if is_same else None
 
 
 class InitialValues:

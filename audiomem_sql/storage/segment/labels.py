@@ -10,6 +10,7 @@ a value, with the file or without it, is not taken for one.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -218,6 +219,12 @@ def pack_map(table_id: bytes, schema: Schema, options: Mapping[str, Any]) -> byt
             f"columns and options of the table have {len(raw):,} bytes, the limit is {MAX_SIGNPOST_BYTES:,}",
             remedy="Shorten the defaults of its columns.",
         )
+    return _compressed_map(raw)
+
+
+@functools.lru_cache(maxsize=8)
+def _compressed_map(raw: bytes) -> bytes:
+    """The same for all segments of a table that come one after the other."""
     return zstandard.ZstdCompressor(level=12).compress(raw)
 
 

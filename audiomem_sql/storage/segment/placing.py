@@ -44,6 +44,7 @@ class PlacedSegment:
         self.rows = 0
         self.head: HeadRecord | None = None  # of the file with the segment, once it is laid out
         self._segment_id = segment_id
+        self._known: Catalog | None = None  # the catalog as it was read, of rows that were encoded elsewhere
         self._seal = seal
         self._file = NewFile(path, like) if placement is None else placement
         self._damage: DamagedFileError | None = None  # of other segments of the file
@@ -92,7 +93,8 @@ class PlacedSegment:
         progress: Progress | None,
     ) -> None:
         """Write the segment where it belongs. DamagedFileError if pages in front of it are lost."""
-        packed = pack_catalog(replace(catalog, seal=replace(self._seal, data_digest=data_digest)))
+        sealed = replace(catalog, seal=replace(self._seal, data_digest=data_digest))
+        packed = pack_catalog(sealed, self._known)
         self.head = self._head(catalog, packed)
         spec = replace(spec, head=self.head)
         self._file.lay_out(spec, packed, spool, self.options.parity_bytes, progress)

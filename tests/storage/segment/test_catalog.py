@@ -18,7 +18,7 @@ from samples import content, rows, same
 from sealed import Sealed
 
 from audiomem_sql.columns.schema import parse_columns
-from audiomem_sql.errors import DamagedFileError, FormatVersionError
+from audiomem_sql.errors import DamagedFileError, FormatVersionError, LimitError
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.storage.segment.catalog import Catalog, Extent, Version
 from audiomem_sql.storage.segment.catalog_packing import (
@@ -27,6 +27,7 @@ from audiomem_sql.storage.segment.catalog_packing import (
     MAX_CATALOG_BYTES,
     MAX_LENGTH,
     pack_catalog,
+    pack_staged,
     unpack_catalog,
 )
 from audiomem_sql.table.table import Table
@@ -64,6 +65,34 @@ def test_round_trip(
     assert first == again == catalog
     assert first is not again
     assert unpack_catalog(pack_catalog(catalog) + b"the rest of the page") == catalog
+
+
+def test_a_staged_catalog_is_looked_at_where_it_is_placed() -> None:
+    schema = parse_columns(["id INTEGER PRIMARY KEY"])
+    catalog = Catalog(
+        b"t" * 16,
+        b"segment1",
+        schema,
+        3,
+        (Version(1, 0, 3, 0),),
+        (None,),
+        0,
+        first_rowid=5,
+        low_rowid=5,
+        high_rowid=7,
+    )
+    staged = unpack_catalog(pack_staged(catalog))
+    assert staged == catalog
+    moved = replace(staged, first_rowid=50, low_rowid=50, high_rowid=52, data_bytes=9)
+    packed = pack_catalog(moved, staged)
+    assert packed == pack_catalog(moved)
+    assert unpack_catalog(packed) == moved
+    wrong = replace(moved, high_rowid=60)
+    for known in (None, staged):
+        with pytest.raises(LimitError, match="could not be read again"):
+            pack_catalog(wrong, known)
+    with pytest.raises(DamagedFileError, match="contradicts itself on rowids"):
+        unpack_catalog(pack_staged(wrong))
 
 
 def test_what_was_packed_last_is_no_other_catalog() -> None:

@@ -21,6 +21,7 @@ from table.arrow_dataset.filters import answered_by, condition
 
 import audiomem_sql as am
 from audiomem_sql.errors import OptionError, StorageError
+from audiomem_sql.table.reader import TableReader
 
 #: ``AUDIOMEM_ANALYSIS_QUERIES=20000`` for longer.
 QUERIES = int(os.environ.get("AUDIOMEM_ANALYSIS_QUERIES", "400")) // 4
@@ -53,6 +54,20 @@ def notes(tmp_path: Path) -> Path:
             message="later",
         )
     return path
+
+
+def test_attach_opens_a_table_once(con: Any, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    made = TableReader.__init__
+
+    def counting(self: TableReader, path: Any, *rest: Any, **named: Any) -> None:
+        opened.append(path)
+        made(self, path, *rest, **named)
+
+    monkeypatch.setattr(TableReader, "__init__", counting)
+    am.attach(con, str(notes), "n")
+    assert con.execute("SELECT count(*) FROM n").fetchall() == [(5,)]
+    assert opened == [str(notes)]
 
 
 def test_this_is_the_version_that_was_asked_for() -> None:
