@@ -83,6 +83,12 @@ class SqlPool:
         for each in extra:
             each.connection.close()
 
+    def drop(self, lent: GuardedConnection) -> None:
+        """It is not in use any more, nor will it be again: what ended its statement failed."""
+        with self._lock:
+            self._lent -= 1
+        lent.connection.close(True)
+
     def close(self) -> None:
         """Close those that are not in use."""
         with self._lock:
@@ -165,10 +171,14 @@ class Statement:
         lent, self._lent = self._lent, None
         if lent is None:
             return
-        self._job.interrupted_by(None)
-        if hasattr(self, "_cursor"):
-            self._cursor.close(True)
-        lent.connection.set_progress_handler(None)
+        try:
+            self._job.interrupted_by(None)
+            if hasattr(self, "_cursor"):
+                self._cursor.close(True)
+            lent.connection.set_progress_handler(None)
+        except BaseException:
+            self._pool.drop(lent)
+            raise
         self._pool.give_back(lent)
 
     def _told(self, error: BaseException) -> BaseException:

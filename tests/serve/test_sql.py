@@ -10,12 +10,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import apsw
 import httpx
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
 from audiomem_sql.serve.formats import NAMES
+from audiomem_sql.serve.settings import Limits
+from audiomem_sql.serve.sql_pool import SqlPool, Statement
+from audiomem_sql.serve.work import Job
 
 from .conftest import Running, serving
 
@@ -251,3 +255,16 @@ def test_steps_that_nothing_interrupts_take_half_the_threads(
             assert stuck.result().status_code in (200, 504)
         wait_for(lambda: server.service.workers.stuck == 0)
         assert ask(server, "SELECT 1 AS a").json()["rows"] == [{"a": 1}]
+
+
+def test_a_statement_that_cannot_be_ended_gives_its_place_back() -> None:
+    pool = SqlPool(Limits(), 1)
+    statement = Statement(pool, [], "SELECT 1 UNION SELECT 2", [], Job(10), str)
+    assert statement._lent is not None
+    statement._lent.connection.close(True)
+    with pytest.raises(apsw.ConnectionClosedError):
+        statement.close()
+    statement.close()
+    again = Statement(pool, [], "SELECT 3", [], Job(10), str)
+    assert list(again) == [(3,)]
+    pool.close()
