@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from audiomem_sql.search import allow_model
     from audiomem_sql.table.dropping import drop
     from audiomem_sql.table.open_dataset import dataset
+    from audiomem_sql.table.row_edits import ChangedRows
     from audiomem_sql.table.table import Table
 
 __all__ = [
     "AudioMemError",
+    "ChangedRows",
     "DamageWarning",
     "Table",
     "UpkeepWarning",
@@ -51,6 +53,7 @@ _HOMES = {
     "AudioMemError": "errors",
     "DamageWarning": "errors",
     "UpkeepWarning": "errors",
+    "ChangedRows": "table.row_edits",
     "Table": "table.table",
     "allow_model": "search",
     "attach": "connections",

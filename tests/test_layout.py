@@ -181,6 +181,7 @@ def test_links_are_relative(name: str) -> None:
 def test_the_exported_surface() -> None:
     assert audiomem_sql.__all__ == [
         "AudioMemError",
+        "ChangedRows",
         "DamageWarning",
         "Table",
         "UpkeepWarning",

@@ -145,10 +145,15 @@ class Column:
         """Whether its vectors are compared by their directions, which a vector of zeros does not have."""
         return self.vector_index is not None and self.vector_index.startswith("metric=cosine")
 
+    @property
+    def sql_type(self) -> str:
+        """The type as its user wrote it, or else by its name."""
+        words = None if self.is_rowid else self.type_words
+        return words or ("INT" if self.no_alias else str(self.type))
+
     def sql(self) -> str:
         """The definition as a user would write it."""
-        words = None if self.is_rowid else self.type_words
-        parts = [bare(self.name), words or ("INT" if self.no_alias else str(self.type))]
+        parts = [bare(self.name), self.sql_type]
         implied = self.primary_key and not self.is_rowid
         on_key = clause(self.key_conflict)
         if self.primary_key:

@@ -386,10 +386,10 @@ def no_column(name: str, names: Sequence[str]) -> str:
     return f"there is no column {name!r}{meant}; there are {', '.join(names)}"
 
 
-def not_understood(text: str, position: int, reason: str) -> QueryError:
-    """The error that shows ``text``, the place in it, and what is wrong there."""
+def not_understood(text: str, position: int, reason: str, what: str = "filter") -> QueryError:
+    """The error that shows ``text``, which is a ``what``, the place in it, and what is wrong there."""
     first, last = max(0, position - 60), position + 60
     line = re.sub(r"[\x00-\x1f]", " ", text[first:last])
     line = ("…" if first else "") + line + ("…" if last < len(text) else "")
     pad = " " * (position - first + (first > 0))
-    return QueryError(f"this filter cannot be understood:\n  {line}\n  {pad}^ {reason}", remedy=_REMEDY)
+    return QueryError(f"this {what} cannot be understood:\n  {line}\n  {pad}^ {reason}", remedy=_REMEDY)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
-from audiomem_sql.columns.expressions import empty_database, watched
+from audiomem_sql.columns.expressions import SqlValue, empty_database, watched
 from audiomem_sql.columns.lexemes import quote
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
@@ -48,16 +48,17 @@ _kept: dict[int, list[tuple[apsw.Connection, _Table]]] = {}
 class SqlRows:
     """An expression, ready for rows of a table with ``schema``. Any thread may use it.
 
-    QueryError for what SQLite does not understand, with the place in ``whole``, the filter that it is part
-    of.
+    QueryError for what SQLite does not understand, with the place in ``whole``, the text that it is part of.
+    what: of which kind that text is.
     """
 
-    def __init__(self, predicate: SqlPredicate, schema: Schema, whole: str) -> None:
+    def __init__(self, predicate: SqlPredicate, schema: Schema, whole: str, what: str = "filter") -> None:
         self._predicate = predicate
         self._schema = schema
         self._whole = whole
+        self._what = what
         if not is_expression(predicate.text):
-            raise not_understood(whole, predicate.start, "this is no expression of SQL")
+            raise not_understood(whole, predicate.start, "this is no expression of SQL", what)
         self.columns = self._columns()
 
     def decide(self, load: Callable[[int], pa.Array]) -> tuple[BoolArray, BoolArray]:
@@ -65,27 +66,38 @@ class SqlRows:
 
         load: gives the rows' values of a column, by its number or ROWID.
         """
+        opposites = self._evaluated("NOT", load)
+        count = len(opposites)
+        true = np.fromiter((opposite == 0 for opposite in opposites), bool, count)
+        return true, np.fromiter((opposite is None for opposite in opposites), bool, count)
+
+    def values(self, load: Callable[[int], pa.Array]) -> list[SqlValue]:
+        """The value of the expression for each row; load as in :meth:`decide`."""
+        return self._evaluated("", load)
+
+    def _evaluated(self, operator: str, load: Callable[[int], pa.Array]) -> list[SqlValue]:
+        """What ``operator`` makes of the value of the expression, for each row."""
         import apsw
 
         lists = {column: sql_values(load(column), self._type(column)) for column in self.columns}
         count = len(next(iter(lists.values()))) if lists else len(load(ROWID))
-        true, null = np.zeros(count, bool), np.zeros(count, bool)
-        sql = f"SELECT {quote(_PLACE)}, NOT ({self._predicate.text}\n) FROM {quote(_TABLE)}"
+        evaluated: list[SqlValue] = [None] * count
+        sql = f"SELECT {quote(_PLACE)}, {operator} ({self._predicate.text}\n) FROM {quote(_TABLE)}"
         with _private(self._schema) as (connection, table):
             table.hold(lists, count)
             try:
-                for place, opposite in connection.execute(sql, self._predicate.parameters):
-                    true[place], null[place] = opposite == 0, opposite is None
+                for place, value in connection.execute(sql, self._predicate.parameters):
+                    evaluated[place] = value
             except apsw.Error as error:
                 rowid = load(ROWID)[table.row].as_py() if table.row < count else None
                 raise self._failed(error, rowid) from None
             finally:
                 table.hold({}, 0)
-        return true, null
+        return evaluated
 
     def _failed(self, error: apsw.Error, rowid: int | None) -> QueryError:
         return QueryError(
-            f"the filter {self._predicate.text!r} fails: {error}",
+            f"the {self._what} {self._predicate.text!r} fails: {error}",
             place=None if rowid is None else f"row {rowid}",
             remedy="Write it so that it has a value for every row, such as with json_valid() or CASE.",
         )
@@ -134,7 +146,7 @@ class SqlRows:
             reason = no_column(name, self._schema.names)
         elif reason.startswith("no such table: "):
             reason += "; sub-selects of tables need a connection"
-        return not_understood(self._whole, self._predicate.start + at, reason)
+        return not_understood(self._whole, self._predicate.start + at, reason, self._what)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ What the rooms above use:
 
 - ``TableReader`` reads a table, ``Table`` writes to it, too; ``ReadableTable`` is what a function that only
   reads should ask for
+- ``ChangedRows`` is what its ``delete``, ``update``, ``upsert`` and ``merge_rows`` did
 - ``dataset`` opens a table as a ``FlacDataset``
 - ``describe`` says what is known without reading rows; ``html_of`` shows that in a notebook
 - ``scrub`` and ``Scrubber`` look for damage, slowly
@@ -11,8 +12,8 @@ What the rooms above use:
 Useful for whoever has a path and wants rows. Not for SQL, which is the matter of ``vtab``.
 
 Inside, one direction: ``contract`` → ``open_table`` (files, snapshot, options) → ``rows`` (queries),
-``session`` (who writes) → ``transactions``, ``appends``, ``upkeep``, ``schema_changes``, ``creation`` (what
-is written) → ``reader``, ``table`` (the faces).
+``session`` (who writes) → ``transactions``, ``appends``, ``row_edits``, ``upkeep``, ``schema_changes``,
+``creation`` (what is written) → ``reader``, ``table`` (the faces).
 
 A name is imported when it is asked for first.
 """
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from audiomem_sql.table.display import html_of
     from audiomem_sql.table.open_dataset import dataset
     from audiomem_sql.table.reader import TableReader
+    from audiomem_sql.table.row_edits import ChangedRows
     from audiomem_sql.table.scrubbing import Scrubber, scrub
     from audiomem_sql.table.table import Table
 
 __all__ = [
+    "ChangedRows",
     "FlacDataset",
     "ReadableTable",
     "Scrubber",
@@ -45,6 +48,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ChangedRows": "row_edits",
     "FlacDataset": "arrow_dataset",
     "ReadableTable": "contract",
     "Scrubber": "scrubbing",

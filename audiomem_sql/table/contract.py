@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +11,8 @@ from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from audiomem_sql.storage.segment import Arrived
 
 
@@ -68,6 +70,10 @@ class ReadableTable(Protocol):
 
     def __len__(self) -> int:
         """The number of rows."""
+        ...
+
+    def head(self, n: int = 5, columns: Sequence[str] | None = None) -> pa.Table:
+        """The first ``n`` rows."""
         ...
 
     def at(

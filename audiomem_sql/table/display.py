@@ -1,4 +1,4 @@
-"""What a notebook shows of a table: its columns, versions and size, and the spectrum of its first moments."""
+"""What a person sees of a table: its first rows, in notebooks its columns, versions and spectrum, too."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import base64
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
+from audiomem_sql.errors import AudioMemError
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.description import describe
+from audiomem_sql.table.first_rows import FirstRows, cut
 
 #: What is shown of each; the rest is counted.
 _COLUMNS, _VERSIONS = 40, 5
@@ -22,6 +25,16 @@ _SAMPLES, _WINDOW, _STEP = 1 << 16, 256, 256
 _RANGE = 60.0
 #: Colours from quiet to loud.
 _QUIET_TO_LOUD = ((13, 8, 60), (98, 18, 110), (187, 55, 84), (249, 142, 9), (252, 255, 164))
+
+
+def text_of(table: ReadableTable) -> str:
+    """A table as lines of text: what it is, and its first rows where they can be read."""
+    schema, snapshot = table.schema, table.snapshot
+    line = f"<Table {table.path!r}: {len(table)} rows, {len(schema)} columns, version {snapshot.version}>"
+    try:
+        return f"{line}\n{FirstRows.of(table).text()}"
+    except (AudioMemError, OSError):
+        return line
 
 
 def html_of(table: ReadableTable) -> str:
@@ -50,6 +63,7 @@ def html_of(table: ReadableTable) -> str:
     parts = [
         f"<b>{escape(facts['table'])}</b>: {escape(head)}<br>",
         f"<small>{escape(facts['file'])}: {escape(', '.join(properties))}</small>",
+        _first_rows(table),
         _picture(os.fspath(table.files.base)),
         _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "columns"),
         _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"),
@@ -57,7 +71,20 @@ def html_of(table: ReadableTable) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def _rows(names: tuple[str, ...], rows: list[tuple[Any, ...]], count: int, unit: str) -> str:
+def _first_rows(table: ReadableTable) -> str:
+    """The first rows; why there are none where they cannot be read."""
+    from html import escape  # 400 KiB of entities
+
+    try:
+        first = FirstRows.of(table)
+    except (AudioMemError, OSError) as error:
+        return f"<br><small>{escape(f'The rows cannot be read: {error}')}</small>"
+    shown = _rows(tuple(map(cut, first.names)), first.cells, first.rows, "rows")
+    hidden = first.columns - len(first.names)
+    return f"{shown}<small>and {hidden:,} columns that are not shown</small>" if hidden else shown
+
+
+def _rows(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]], count: int, unit: str) -> str:
     from html import escape  # 400 KiB of entities
 
     head = "".join(f"<th>{escape(name)}</th>" for name in names)

@@ -19,6 +19,7 @@ from audiomem_sql.search import RankingOptions
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
+from audiomem_sql.table.browsing import Browsing
 from audiomem_sql.table.explanations import explanation_table, named_ranking
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.placed import Placed
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from audiomem_sql.versions import Tiers
 
 
-class TableReader(Placed, Analysing):
+class TableReader(Placed, Analysing, Browsing):
     """A table opened for reading, at its newest version or at one that was chosen.
 
     ``schema``, ``version`` and ``len(table)`` speak of the snapshot that was loaded last; :meth:`refresh`
@@ -163,9 +164,6 @@ class TableReader(Placed, Analysing):
     def __len__(self) -> int:
         return self.readable.rows
 
-    def __repr__(self) -> str:
-        return f"<Table {self.path!r}: {len(self)} rows, {len(self.schema)} columns, version {self.version}>"
-
     # -- versions --------------------------------------------------------------------------------------------
 
     def at(
@@ -279,12 +277,6 @@ class TableReader(Placed, Analysing):
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: anything that reads Arrow reads the table, batch by batch."""
         return self._rows.to_stream().__arrow_c_stream__(requested_schema)
-
-    def _repr_html_(self) -> str:
-        """What notebooks show, see :mod:`audiomem_sql.table.display`."""
-        from audiomem_sql.table.display import html_of
-
-        return html_of(self)
 
     def search(
         self,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import F32Array
+from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
@@ -37,6 +37,14 @@ from audiomem_sql.search import (
 )
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import TableOptions
+from audiomem_sql.table.picked_rows import (
+    check_count,
+    checked_seed,
+    count_rows,
+    last_rowids,
+    sample_size,
+    sampled_rowids,
+)
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
@@ -135,6 +143,48 @@ class Rows:
         whole = len(set(numbers)) == len(visible)  # the metadata has constraints on several columns
         fields = [arrow.field(number) for number in numbers]
         return numbers, pa.schema(fields, arrow.metadata if whole else None)
+
+    def head(self, count: Any, columns: Sequence[str] | None = None) -> pa.Table:
+        """The first ``count`` rows."""
+        with InFile(self.path):
+            _, schema = self._projection(columns)
+        limit = check_count(count, self.path)
+        return pa.Table.from_batches(list(self.scan(columns, limit=limit)), schema)
+
+    def tail(self, count: Any, columns: Sequence[str] | None = None) -> pa.Table:
+        """The last ``count`` rows, in order."""
+        with InFile(self.path):
+            numbers, schema = self._projection(columns)
+            rowids = last_rowids(self.current, check_count(count, self.path))
+            return self._fetched(rowids, numbers, schema)
+
+    @hooks.staged("query", _path)
+    def sample(
+        self,
+        n: Any,
+        fraction: Any,
+        seed: Any,
+        columns: Sequence[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] = (),
+    ) -> pa.Table:
+        """Rows by chance, of those that pass ``where``."""
+        with InFile(self.path):
+            numbers, schema = self._projection(columns)
+            filters, row_filter = filters_of_text(where, parameters, self.schema)
+            size = sample_size(n, fraction, self.current.rows if where is None else None, self.path)
+            if size is None:
+                counted = count_rows(self.current, filters, row_filter)
+                size = sample_size(n, fraction, counted, self.path) or 0
+            hashed = checked_seed(seed, self.path)
+            return self._fetched(
+                sampled_rowids(self.current, size, hashed, filters, row_filter), numbers, schema
+            )
+
+    def _fetched(self, rowids: I64Array, numbers: list[int], schema: pa.Schema) -> pa.Table:
+        """The rows with ``rowids``, in that order, but for those that damage took."""
+        readable, arrays = fetch_rows(self.current, rowids, numbers)
+        return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
     def to_arrow(
         self, columns: Sequence[str] | None = None, where: str | None = None, parameters: Sequence[Any] = ()
@@ -287,8 +337,7 @@ class Rows:
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             numbers, schema = self._projection(columns)
             rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
-        readable, arrays = fetch_rows(self.current, rowids, numbers)
-        return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
+        return self._fetched(rowids, numbers, schema)
 
     def _count(self, k: Any, usual: int = USUAL_K) -> int:
         """``k``, or the usual number of rows for None. QueryError for what is no number of them."""

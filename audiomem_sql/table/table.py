@@ -21,7 +21,9 @@ from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.changing import Changing
 from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import write_salvaged
+from audiomem_sql.table.editing import Editing
 from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.row_edits import RowEdits
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 5.0
 
 
-class Table(TableReader, Copying, Changing):
+class Table(TableReader, Copying, Changing, Editing):
     """An open table.
 
     Use :func:`audiomem_sql.open` or :meth:`create`. Commits go to the log, and from there into segments: by
@@ -78,6 +80,7 @@ class Table(TableReader, Copying, Changing):
         self._session = session_of(self._opened, busy_timeout, durability)
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
+        self._edits = RowEdits(self._session, self._transactions)
         self._upkeep = upkeep_of(self._session)
         self._schema_changes = SchemaChanges(self._session, self._transactions)
 

@@ -40,7 +40,10 @@ class SegmentView:
 
     def live_ones(self, rows: I64Array) -> I64Array:
         """Those of ``rows``, int64 (n,), that are not deleted."""
-        return rows if not len(self.deleted) else rows[~np.isin(rows, self.deleted)]
+        if not len(self.deleted):
+            return rows
+        places = np.searchsorted(self.deleted, rows)  # isin would look at all that are deleted
+        return rows[self.deleted[np.minimum(places, len(self.deleted) - 1)] != rows]
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""
