@@ -136,10 +136,10 @@ def _with_names(data: Any) -> tuple[Any, list[Any]]:
         return data, list(data) if all(isinstance(row, Mapping) for row in data) else []
     if isinstance(data, Mapping):
         return data, [list(data)]
-    if isinstance(getattr(data, "schema", None), pa.Schema):
-        return data, [data.schema.names]
     if hasattr(data, "collect") and hasattr(data, "collect_schema"):  # a LazyFrame
         data = data.collect()
+    if isinstance(getattr(data, "schema", None), pa.Schema):
+        return data, [data.schema.names]
     if hasattr(data, "columns"):
         return data, [[str(name) for name in data.columns]]
     if hasattr(data, "__arrow_c_stream__"):

@@ -43,7 +43,8 @@ class SegmentView:
         if not len(self.deleted):
             return rows
         places = np.searchsorted(self.deleted, rows)  # isin would look at all that are deleted
-        return rows[self.deleted[np.minimum(places, len(self.deleted) - 1)] != rows]
+        is_live: BoolArray = self.deleted[np.minimum(places, len(self.deleted) - 1)] != rows
+        return rows[is_live]
 
     def find(self, rowid: int) -> int:
         """The live row with ``rowid``, or -1."""

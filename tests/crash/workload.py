@@ -164,6 +164,44 @@ def _change(open_table: Table, model: Model, attempt: Attempt, rng: random.Rando
     return after
 
 
+def _update(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    changed = {rowid: (*row[:2], (row[2] or 0) + 1, row[3]) for rowid, row in model.rows.items() if rowid % 2}
+    if not changed:
+        return model
+    after = model.with_commit(model.rows | changed)
+    attempt(after)
+    made = open_table.update("id % 2 = 1", sql={"v": "ifnull(v, 0) + 1"})
+    assert made.updated == len(changed)
+    return after
+
+
+def _upsert(count: int, size: int) -> Step:
+    def step(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+        known = rng.sample(sorted(model.rows), min(count, len(model.rows)))
+        first = max([*model.rows, open_table.snapshot.high_rowid]) + 1
+        given = {rowid: (f"u{rng.random()}", rng.randbytes(size)) for rowid in [*known, first, first + 1]}
+        before = {rowid: model.rows[rowid][2] if rowid in model.rows else None for rowid in given}
+        new = {rowid: (rowid, name, before[rowid], data) for rowid, (name, data) in given.items()}
+        after = model.with_commit(model.rows | new)
+        attempt(after)
+        made = open_table.upsert([{"id": row[0], "name": row[1], "b": row[3]} for row in new.values()])
+        assert (made.inserted, made.updated) == (2, len(known))
+        return after
+
+    return step
+
+
+def _delete(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
+    gone = rng.sample(sorted(model.rows), min(3, len(model.rows)))
+    if not gone:
+        return model
+    after = model.with_commit({rowid: row for rowid, row in model.rows.items() if rowid not in gone})
+    attempt(after)
+    made = open_table.merge_rows([{"id": rowid} for rowid in gone], when_matched="delete")
+    assert made.deleted == len(gone)
+    return after
+
+
 def _delete_all(open_table: Table, model: Model, attempt: Attempt, rng: random.Random) -> Model:
     after = model.with_commit({})
     attempt(after)
@@ -262,6 +300,10 @@ STEPS: dict[str, list[Step]] = {
         _tag, UNDONE[1], _cover, LARGE, SMALL, ALTERED[0], LARGE, ALTERED[1], SMALL, ALTERED[2], _delete_all,
         _vacuum(1), UNDONE[1], LARGE, _change, LARGE, _cover, _merge,
         SMALL, _vacuum(None), LARGE, _vacuum(2),
+    ],
+    "by verbs": [
+        *[LARGE, _update, _upsert(3, 5), _delete, _checkpoint, _upsert(40, 200), _delete, _merge] * 2,
+        _update, _upsert(2, 9), SMALL, _delete, LARGE, _update,
     ],
 }  # fmt: skip
 
