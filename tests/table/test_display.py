@@ -125,3 +125,63 @@ def test_png(shape: tuple[int, int]) -> None:
     image.load()
     assert image.size == shape[::-1]
     assert (np.asarray(image) == levels).all()
+
+
+def test_first_rows(tmp_path: Path) -> None:
+    columns = ["id INTEGER PRIMARY KEY", "title TEXT", "raw BLOB", "vec FLOAT[6]", "doc JSON"]
+    with Table.create(tmp_path / "t.flac", columns) as table:
+        table.append(
+            [
+                {"title": "one\ntwo\u202e", "raw": b"\0\xff", "vec": [1, 2, 3, 4, 5, 6], "doc": {"a": [1]}},
+                {"title": "x" * 500, "raw": bytes(500)},
+                *[{"title": EVIL}] * 10,
+            ]
+        )
+        lines = str(table).splitlines()
+        assert lines[0] == f"<Table {str(tmp_path / 't.flac')!r}: 12 rows, 5 columns, version 2>"
+        assert lines[1].split() == ["id", "title", "raw", "vec", "doc"]
+        assert re.split("  +", lines[3]) == [
+            "1",
+            "one two",
+            "x'00ff'",
+            "[1.0, 2.0, 3.0, 4.0, …]",
+            '{"a":[1]}',
+        ]
+        shown = re.split("  +", lines[4])
+        assert shown == ["2", "x" * 59 + "…", "x'" + "0" * 57 + "…", "NULL", "NULL"]
+        assert len(lines) == 14
+        assert lines[13] == "and 2 more rows"
+        assert repr(table) == str(table)
+        page = Tags(table._repr_html_())
+        assert page.words.count(EVIL) == 8
+        assert "and 2 more rows" in page.words
+        assert "[1.0, 2.0, 3.0, 4.0, …]" in page.words
+        assert max(map(len, page.words.splitlines())) < 200
+        with table.checkout(1) as empty:
+            assert str(empty).splitlines()[1].split() == ["id", "title", "raw", "vec", "doc"]
+            assert len(str(empty).splitlines()) == 3
+    assert str(table) == lines[0]  # closed
+
+
+def test_some_columns_of_many(tmp_path: Path) -> None:
+    with Table.create(tmp_path / "t.flac", [f"c{number} INTEGER" for number in range(23)]) as table:
+        table.append([{"c0": 7}] * 11)
+        assert str(table).splitlines()[-1] == "and 1 more rows and 3 more columns"
+        assert "c19" in str(table)
+        assert "c20" not in str(table)
+        assert "and 3 columns that are not shown" in Tags(table._repr_html_()).words
+
+
+@pytest.mark.damages
+def test_rows_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    with Table.create(path, ["n INTEGER", "body TEXT"], {"protection": "none"}) as table:
+        table.append([{"n": number, "body": Random(number).randbytes(300).hex()} for number in range(3000)])
+        table.vacuum()
+    whole = bytearray(path.read_bytes())
+    for start in range(60_000, len(whole) - 60_000, 5000):
+        whole[start : start + 2500] = bytes(2500)
+    path.write_bytes(whole)
+    with Table(path) as table:
+        assert str(table) == f"<Table {str(path)!r}: 3000 rows, 2 columns, version 2>"
+        assert "The rows cannot be read" in Tags(table._repr_html_()).words
