@@ -48,7 +48,7 @@ class KeyedRows:
         is NULL or there twice; QueryError for a row without it.
         """
         places = _key_places(schema, on)
-        data, names = _with_names(data)
+        data, names = _with_names(data, schema)
         table, _ = to_table(data, schema.nullable(range(len(schema))))
         places_of = cache(partial(_places_of, schema))
         given = [places_of(tuple(map(str, row))) for row in names]
@@ -127,10 +127,11 @@ def _table_key(schema: Schema) -> tuple[str, ...]:
     )
 
 
-def _with_names(data: Any) -> tuple[Any, list[Any]]:
+def _with_names(data: Any, schema: Schema) -> tuple[Any, list[Any]]:
     """What ``to_table`` takes, and the names of the columns: of each dict of a list, or once for all rows.
 
-    There are none for what is no table, which ``to_table`` refuses.
+    There are none for what is no table, which ``to_table`` refuses. Levels of the index of a frame of pandas
+    that are called as columns of the table become columns.
     """
     if isinstance(data, list | tuple):
         return data, list(data) if all(isinstance(row, Mapping) for row in data) else []
@@ -140,6 +141,9 @@ def _with_names(data: Any) -> tuple[Any, list[Any]]:
         data = data.collect()
     if isinstance(getattr(data, "schema", None), pa.Schema):
         return data, [data.schema.names]
+    if hasattr(data, "reset_index"):
+        levels = [name for name in data.index.names if name in schema and name not in data.columns]
+        data = data.reset_index(level=levels) if levels else data
     if hasattr(data, "columns"):
         return data, [[str(name) for name in data.columns]]
     if hasattr(data, "__arrow_c_stream__"):

@@ -403,6 +403,8 @@ def test_rows_in_every_form(table: am.Table) -> None:
         for number in range(1, 6)
     ]
     assert content(table) == expected
+    assert table.upsert(frame.set_index("id")).updated == 1
+    assert content(table) == expected
     with table.checkout(2) as old:
         assert table.upsert(old).updated == 5
     assert [row["n"] for row in content(table)] == [1, 2, 3, 4, 5]
