@@ -247,14 +247,16 @@ def _ragged(starts: I64Array, lengths: I64Array) -> I64Array:
     """The places of runs: ``starts[i]``, ``starts[i] + 1``, … of each length, one behind the other."""
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+    places: I64Array = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+    return places
 
 
 def _sums(numbers: Any, counts: I64Array) -> I64Array:
     """The sum of each run of ``counts`` numbers."""
     totals = np.concatenate([[0], np.cumsum(numbers, dtype=np.int64)])
     ends = np.cumsum(counts)
-    return totals[ends] - totals[ends - counts]
+    sums: I64Array = totals[ends] - totals[ends - counts]
+    return sums
 
 
 def _field(array: Any, number: int) -> Any:

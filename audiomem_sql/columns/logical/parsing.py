@@ -75,13 +75,13 @@ def decimal_unscaled(node: Node, value: Any) -> int:
     shift = exponent + scale
     if shift > 2 * precision + len(digits):
         raise ValueError(f"it has more than {precision - scale} digits before the point")
-    whole = int("".join(map(str, digits)))
+    whole: int = int("".join(map(str, digits)))
     if shift >= 0:
-        whole *= 10**shift
+        whole *= int(10**shift)
     else:
         if -shift > len(digits) + 1:
             raise ValueError(f"it has more than {scale} digits behind the point")
-        whole, rest = divmod(whole, 10**-shift)
+        whole, rest = divmod(whole, int(10**-shift))
         if rest:
             raise ValueError(f"it has more than {scale} digits behind the point")
     if whole >= 10**precision:
@@ -150,9 +150,8 @@ def _date(node: Node, value: Any) -> int:
             raise ValueError("it has a time of day, too")
         return int(days.astype(np.int64))
     if isinstance(value, datetime):
-        if (value.hour, value.minute, value.second, value.microsecond) != (0, 0, 0, 0) or getattr(
-            value, "nanosecond", 0
-        ):
+        nanos: int = getattr(value, "nanosecond", 0)
+        if nanos or value.time() != time():
             raise ValueError("it has a time of day, too")
         return value.toordinal() - 719_163
     if isinstance(value, date):
