@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
+from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays, stored_column
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, is_list, told_by, told_together
 from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.column import Column, fold
@@ -27,6 +27,7 @@ from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.tokenizers import AUTO
+from audiomem_sql.columns.types import STORED
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
@@ -73,7 +74,11 @@ def to_table(
             )
     if schema is None:
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
-        widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
+        widths = {
+            name: width
+            for name, (_, chunks) in arrow.items()
+            if (width := _common_width(chunks, typed=isinstance(sources[name], tuple)))
+        }
         fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
         schema = schema_of_arrow(fields, primary_key, semantic, widths)
         schema = schema.changed(
@@ -89,9 +94,10 @@ def to_table(
     for column in schema.columns:
         source = sources[folded[fold(column.name)]] if fold(column.name) in folded else None
         if source is None:
-            cast.append(cast_column(column, default_arrays(column, rows)))
+            cast.append(stored_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
-            cast.append(cast_column(column, source[1]))
+            is_stored = column.type.logical is not None and STORED in (source[0].metadata or {})
+            cast.append(stored_column(column, source[1]) if is_stored else cast_column(column, source[1]))
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
@@ -327,12 +333,19 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
         ) from error
 
 
-def _first_width(chunks: Sequence[ArrowArray]) -> int:
-    """Numbers in the first vector; 0 where there is none, or the type tells its width or is no list."""
+def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:
+    """Numbers in each of some lists that are vectors: all have as many, and none is NULL.
+
+    0 for others. typed: doubles are what was meant, and do not become vectors of float32.
+    """
+    widths: set[int] = set()
     for chunk in chunks:
         if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
             return 0
-        lengths = kernels().list_value_length(chunk).drop_null()
-        if len(lengths):
-            return int(lengths[0].as_py())
-    return 0
+        item = chunk.type.value_type
+        if not types.is_floating(item) or (typed and types.is_float64(item)):
+            return 0
+        if kernels().list_flatten(chunk).null_count:
+            return 0
+        widths.update(kernels().list_value_length(chunk).drop_null().unique().to_pylist())
+    return widths.pop() if len(widths) == 1 else 0

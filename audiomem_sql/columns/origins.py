@@ -19,7 +19,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
 from audiomem_sql.columns.selection import kernels
-from audiomem_sql.columns.types import ColumnType, arrow_type
+from audiomem_sql.columns.types import ColumnType, shown_type
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
 BACKEND = b"audiomem:dtype_backend"
@@ -104,9 +104,9 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
     fields = (item.metadata or {}).get(BACKEND, b"").decode()
     backend = fields if fields in BACKENDS else None
     if _parsed_type(str(data_type)) is None:
-        data_type = arrow_type(column_type)  # a vector, JSON
+        data_type = shown_type(column_type)  # a vector, JSON
     if _parsed_type(str(data_type)) is None or (
-        data_type == arrow_type(column_type) and not (category or backend)
+        data_type == shown_type(column_type) and not (category or backend)
     ):
         return None if backend is None else Origin(pa.string(), backend).text()
     return Origin(data_type, backend, category, kinds, ordered and kinds is not None).text()

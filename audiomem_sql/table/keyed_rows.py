@@ -82,6 +82,8 @@ class KeyedRows:
         filters = []
         if len(self.rows) <= _NAMED_KEYS:
             for place, column in zip(self.places, columns, strict=True):
+                if column.type.logical is not None:
+                    continue
                 values = [as_sql(row[place], column.type) for row in self.rows]
                 filters.append(
                     Filter(place, bind(Predicate(place, Op.IN, values), column.type, column.collation))

@@ -13,6 +13,7 @@ from audiomem_sql.columns.affinity import StoredValue, converter
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.columns.stored_values import integer_array, stored_rows
 from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError, SchemaError, did_you_mean
 from audiomem_sql.predicates import ROWID
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 #: What a column is set to: a constant, or what gives a value for each of the rows.
 NewValue: TypeAlias = "Callable[[pa.Table], Any] | pc.Expression | Any"
-#: What gives the values of a column for rows: their rowids, int64 (n,), and the rows.
-_Values: TypeAlias = Callable[[I64Array, pa.Table], list[StoredValue]]
+#: What gives the values of a column for rows: their rowids, int64 (n,), and the rows as stored and as shown.
+_Values: TypeAlias = Callable[[I64Array, pa.Table, pa.Table], list[StoredValue]]
 
 
 class NewValues:
@@ -60,11 +61,13 @@ class NewValues:
         self._sources[place] = source(self._schema.columns[place])
 
     def rows(self, rowids: I64Array, table: pa.Table) -> list[list[StoredValue]]:
-        """The rows of ``table`` with the new values, as stored values.
+        """The rows of ``table``, which are as they are stored, with the new values.
 
         Each value is made of the row as it was.
         """
-        new = {place: source(rowids, table) for place, source in self._sources.items()}
+        types = [column.type for column in self._schema.columns]
+        shown = pa.Table.from_arrays(shown_arrays(table.columns, types), schema=self._schema.shown())
+        new = {place: source(rowids, table, shown) for place, source in self._sources.items()}
         rows = [list(row) for row in stored_rows(table, self._schema)]
         for place, values in new.items():
             for row, value in zip(rows, values, strict=True):
@@ -86,7 +89,7 @@ class NewValues:
             raise
         convert = converter(column)
 
-        def values(rowids: I64Array, table: pa.Table) -> list[StoredValue]:
+        def values(rowids: I64Array, table: pa.Table, shown: pa.Table) -> list[StoredValue]:
             def load(number: int) -> pa.Array:
                 return integer_array(rowids) if number == ROWID else table.column(number).combine_chunks()
 
@@ -105,12 +108,12 @@ class NewValues:
 def _source(value: NewValue, schema: Schema, column: Column) -> _Values:
     """What gives the values of ``column``, whatever it is set to."""
     if callable(value):
-        return lambda rowids, table: _array_values(_called(value, table, column), table, column)
+        return lambda rowids, table, shown: _array_values(_called(value, shown, column), table, column)
     if type(value).__name__ == "Expression" and type(value).__module__.startswith("pyarrow"):
         _check_names(value, column, schema)
-        return lambda rowids, table: _array_values(_evaluated(value, table, column), table, column)
+        return lambda rowids, table, shown: _array_values(_evaluated(value, shown, column), table, column)
     stored = converter(column)(value.as_py() if isinstance(value, pa.Scalar) else value)
-    return lambda rowids, table: [stored] * len(rowids)
+    return lambda rowids, table, shown: [stored] * len(rowids)
 
 
 def _called(function: Callable[[pa.Table], Any], table: pa.Table, column: Column) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -446,6 +449,36 @@ def test_values_of_every_type(tmp_path: Path) -> None:
         a, b = sorted(table, key=lambda row: row["t"])
         assert a == {**a, "x": 2.5, "ok": False, "seen": seen, "vec": [1.0, 1.0]}
         assert b == {**dict.fromkeys(values), "x": 2.5, "ok": False, "t": "b"}
+
+
+def test_values_of_logical_types(tmp_path: Path) -> None:
+    """Functions and expressions see what users see, and keys are compared as they are stored."""
+    columns = ["id UUID PRIMARY KEY", "price DECIMAL(10, 2)", "day DATE", "tags TEXT[]", "s STRUCT(a BIGINT)"]
+    with am.Table.create(tmp_path / "t.flac", columns) as table:
+        ids = [UUID(int=number) for number in range(5)]
+        row = {"day": date(2024, 1, 31), "tags": ["a", None], "s": {"a": 1}}
+        table.append([{"id": ids[n], "price": Decimal(n) / 4, **row} for n in range(4)])
+        more = {"price": lambda rows: pc.add(rows["price"], pa.scalar(Decimal("1.00"))), "s": {"a": 2}}
+        assert table.update("true", more).updated == 4
+        made = table.update("price < 1.3", {"price": pc.field("price")}, sql={"day": "date(day, '+1 day')"})
+        assert made.updated == 2
+        assert table.upsert([{"id": ids[1], "price": Decimal("9.99")}, {"id": ids[4]}]).inserted == 1
+        assert table.upsert([{"price": Decimal("9.99"), "tags": []}], key="price").updated == 1
+        assert table.upsert([{"day": date(2024, 1, 31), "s": None}], key="day").updated == 2
+        found = {each["id"]: each for each in table}
+        assert found[ids[1]] == {
+            "id": ids[1],
+            "price": Decimal("9.99"),
+            "day": date(2024, 2, 1),
+            "tags": [],
+            "s": {"a": 2},
+        }
+        assert found[ids[2]] == {"id": ids[2], "price": Decimal("1.50"), **row, "s": None}
+        assert table.upsert(list(table)).updated == table.upsert(table).updated == 5
+        assert {each["id"]: each for each in table} == found
+        refused(table, SchemaError, "cannot be a key", lambda: table.upsert([{"tags": ["a"]}], key="tags"))
+        refused(table, DataTypeError, "column price", lambda: table.update("true", {"price": "dear"}))
+        assert table.delete(pc.field("price") > Decimal("9.00")).deleted == 1
 
 
 def test_rows_without_a_key_keep_their_rowids(tmp_path: Path) -> None:
