@@ -65,7 +65,7 @@ def read_zip(content: Content) -> Iterator[Document]:
                 name = _zip_name(info)
                 member = Member(name, info.file_size, _zip_time(info))
                 if info.flag_bits & _ENCRYPTED:
-                    member.refuse(content, "it is encrypted")
+                    member.refuse_encrypted(content)
                 elif not info.is_dir():
                     try:
                         yield from member.documents(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import IO
 
-from audiomem_sql.errors import AudioMemError, DamagedFileError, DataTypeError, LimitError
+from audiomem_sql.errors import AudioMemError, DamagedFileError, DataTypeError, LimitError, UnsupportedError
 from audiomem_sql.ingest.contents import HEAD_SIZE
 from audiomem_sql.ingest.documents.content import Content
 from audiomem_sql.ingest.documents.document import Document, place_of
@@ -27,9 +27,16 @@ class Member:
         self._modified = modified
 
     def refuse(self, content: Content, reason: str) -> None:
-        """Report that it is not read."""
+        """Report that it is of no kind that is read."""
+        self._report(content, DataTypeError(reason))
+
+    def refuse_encrypted(self, content: Content) -> None:
+        """Report that it cannot be read."""
+        self._report(content, UnsupportedError("it is encrypted"))
+
+    def _report(self, content: Content, error: AudioMemError) -> None:
         if not is_hidden(self._name):
-            content.report(DataTypeError(reason, file=f"{content.name}!{self._name}"))
+            content.report(error.at(file=f"{content.name}!{self._name}"))
 
     def documents(
         self,

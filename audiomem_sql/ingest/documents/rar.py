@@ -81,7 +81,7 @@ def _documents(archive: Any, infos: list[Any], content: Content) -> Iterator[Doc
     for info in infos:
         member = Member(shown_name(info.filename), info.file_size, _time(info))
         if info.needs_password():
-            member.refuse(content, "it is encrypted")
+            member.refuse_encrypted(content)
         elif info.compress_type != _STORED and not _has_program():
             packed += 1
         else:
