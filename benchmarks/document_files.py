@@ -406,7 +406,7 @@ MAKERS: dict[str, Maker] = {
     "subtitles.vtt": text("WEBVTT\n\n00:01.000 --> 00:02.000\n*\n\n00:03.000 --> 00:04.000\n*\n"),
     "lyrics.lrc": text("[ti:*]\n[00:01.00]*\n[00:02.00]*\n"),
     "whatsapp.txt": text(_CHAT),
-    "slack/2025-11-21.json": slack,
+    "slack.json": slack,
     "conversations.json": assistant,
     "bookmarks.html": text(_BOOKMARKS),
     "music.flac": flac,
