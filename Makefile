@@ -23,7 +23,7 @@ CORES := -n logical --maxprocesses 8 --dist worksteal
 # Which torch the model gets; 2.13.0 has builds without CUDA where pip finds them.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test quick test-model test-ray convert-check duckdb spark frameworks lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native documents crash simulate simulate-remote remote-stores sharded-stores difference damage observe jobs deploy-check image-steps structure clean
+.PHONY: demo test quick test-model test-ray convert-check duckdb spark frameworks lint workflows serve-schema serve-axe load chaos docs bench compare fuzz fuzz-native documents compare-documents crash simulate simulate-remote remote-stores sharded-stores difference damage observe jobs deploy-check image-steps structure clean
 
 demo: $(VENV)/installed-demo
 	HF_HUB_OFFLINE=1 $(BIN)/python examples/demo.py demo
@@ -130,6 +130,10 @@ fuzz-native: $(VENV)/installed-test
 documents: $(VENV)/installed-test
 	@command -v soffice >/dev/null || { echo "This needs apt-get install libreoffice-writer-nogui libreoffice-calc-nogui libreoffice-impress-nogui"; exit 1; }
 	AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q -n 0 tests/ingest/documents/with_office_programs.py $(ARGS)
+
+# Which words are found in files of fifty kinds, by ours and by others; the table in docs/INGEST.md.
+compare-documents: $(VENV)/installed-test $(VENV)/installed-document-readers
+	$(BIN)/python -m benchmarks.documents --page docs/INGEST.md $(foreach tool,markitdown unstructured langchain,--python $(tool)=$(VENV)/readers-$(tool)/bin/python) $(ARGS)
 
 crash: $(VENV)/installed-test
 	AUDIOMEM_CRASH_KILLS=$(or $(AUDIOMEM_CRASH_KILLS),$(KILLS)) $(BIN)/python tests/crash $(ARGS)
@@ -238,6 +242,14 @@ $(VENV)/installed-peers: | $(VENV)/bin/python
 $(VENV)/installed-stores: pyproject.toml | $(VENV)/bin/python
 	$(PYTHON) -m venv $(VENV)/stores
 	$(VENV)/stores/bin/pip install --quiet --disable-pip-version-check -e '.[convert-check]'
+	touch $@
+
+# Environments of their own: what these packages need is nothing of the project's, nor of each other's.
+$(VENV)/installed-document-readers: | $(VENV)/bin/python
+	for tool in markitdown unstructured langchain; do $(PYTHON) -m venv $(VENV)/readers-$$tool; done
+	$(VENV)/readers-markitdown/bin/pip install --quiet --disable-pip-version-check 'markitdown[all]'
+	$(VENV)/readers-unstructured/bin/pip install --quiet --disable-pip-version-check 'unstructured[doc,docx,epub,md,odt,org,ppt,pptx,rst,rtf,tsv,csv,xlsx]' pdfminer.six
+	$(VENV)/readers-langchain/bin/pip install --quiet --disable-pip-version-check langchain-community pypdf docx2txt beautifulsoup4 lxml "chardet<6" pysrt
 	touch $@
 
 $(VENV)/installed-actionlint: | $(VENV)/bin/python

@@ -50,6 +50,8 @@ USES = {
     "documents('audio')": ("mutagen", "media"),
     "documents('image')": ("PIL", "media"),
     "documents('outlook')": ("oxmsg", "mail"),
+    "documents('7z')": ("py7zr", "packed"),
+    "documents('rar')": ("rarfile", "packed"),
     "import audiomem_sql.remote.commits as commits; commits.open_store('s3://bucket')": ("obstore", "remote"),
 }
 

@@ -125,7 +125,7 @@ class Work:
             notes=notes,
             on_source=self._finish,
             on_skip=self._refuse,
-            on_part=lambda source, error: self.skip(error.file or source.label, _reason(error), failed=False),
+            on_part=self._skip_part,
             on_commit=lambda rows: self._progress.doing(f"writing {output.counted(rows, 'row')}"),
             on_rows=lambda done, total: self._progress.part(how, done, total, "rows"),
             stop=self._asked.stop,
@@ -164,6 +164,13 @@ class Work:
         self._progress.end_part()
         self._progress.to(self._done_bytes, self.total_bytes)
         self._progress.doing(f"{self._done_sources:,} of {output.counted(len(self.sources), 'source')}")
+
+    def _skip_part(self, source: Source, error: AudioMemError) -> None:
+        """Something inside a source is not read: it counts unless it is of no kind that is read."""
+        from audiomem_sql.errors import DamagedFileError, LimitError, UnsupportedError
+
+        failed = isinstance(error, DamagedFileError | LimitError | UnsupportedError)
+        self.skip(error.file or source.label, _reason(error), failed=failed)
 
     def _refuse(self, source: Source, error: AudioMemError) -> None:
         from audiomem_sql.errors import MissingExtraError

@@ -6,7 +6,7 @@ import os
 import signal
 
 #: Seconds after Ctrl-C in which a good place must have been reached.
-PATIENCE = 1.5
+PATIENCE = 1.2
 
 
 class Interrupt:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 1 << 30
 """Bytes of prose read from one file, and bytes that one compressed file may expand to."""
 
+LEAST_EXPANDED, MOST_TIMES = 64 << 20, 200
+"""Bytes that a small file may expand to at least, and how many times its size a larger one may."""
+
 VALUE_LIMIT = 1 << 26
 """Characters of one CSV field or one JSON line; more than that is a quotation mark that was never closed."""
 
@@ -45,13 +48,14 @@ _DECLARED = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9_.:-]+
 
 
 class _Gunzip(io.RawIOBase):
-    """A gzip stream that stops at `SIZE_LIMIT` bytes and raises this package's errors."""
+    """A gzip stream that stops at ``limit`` bytes and raises this package's errors."""
 
-    def __init__(self, raw: IO[bytes], name: str) -> None:
+    def __init__(self, raw: IO[bytes], name: str, limit: int) -> None:
         self._raw = raw
         self._gzip = gzip.GzipFile(fileobj=raw, mode="rb")
         self._name = name
         self._count = 0
+        self._limit = limit
 
     def readable(self) -> bool:
         return True
@@ -68,8 +72,8 @@ class _Gunzip(io.RawIOBase):
                 remedy="Compress the file again from its original.",
             ) from error
         self._count += len(data)
-        if self._count > SIZE_LIMIT:
-            raise _too_large(self._name)
+        if self._count > self._limit:
+            raise _too_large(self._name, self._limit)
         view[: len(data)] = data
         return len(data)
 
@@ -80,9 +84,14 @@ class _Gunzip(io.RawIOBase):
         super().close()
 
 
-def _too_large(name: str) -> LimitError:
+def most_expanded(size: int) -> int:
+    """Bytes that a file of ``size`` bytes may expand to: little expands to very much only to do harm."""
+    return min(SIZE_LIMIT, LEAST_EXPANDED + MOST_TIMES * size)
+
+
+def _too_large(name: str, limit: int) -> LimitError:
     return LimitError(
-        f"the content is larger than {SIZE_LIMIT >> 20} MiB",
+        f"the content is larger than {limit >> 20} MiB",
         file=name,
         remedy="Split the file into smaller ones.",
     )
@@ -97,7 +106,7 @@ def open_bytes(path: Path, name: str) -> IO[bytes]:
     """The content of a regular file as a binary stream, gunzipped if its name ends in ``.gz``.
 
     Raises `StorageError` if it cannot be opened or is not a regular file; reading raises `DamagedFileError`
-    for broken gzip data and `LimitError` where it expands beyond `SIZE_LIMIT`.
+    for broken gzip data and `LimitError` where it expands beyond `most_expanded`.
     """
     try:
         # O_NONBLOCK: a pipe that took the place of the file is refused below, not waited for
@@ -108,7 +117,9 @@ def open_bytes(path: Path, name: str) -> IO[bytes]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raw.close()
         raise StorageError("this is not a regular file", file=name, remedy="Give a file or a folder.")
-    return io.BufferedReader(_Gunzip(raw, name), _STEP) if is_gzip(path) else raw
+    if not is_gzip(path):
+        return raw
+    return io.BufferedReader(_Gunzip(raw, name, most_expanded(os.fstat(descriptor).st_size)), _STEP)
 
 
 def storage_error(error: OSError, name: str) -> StorageError:
@@ -268,7 +279,7 @@ def read_bytes(path: Path, name: str) -> bytes:
         except OSError as error:
             raise storage_error(error, name) from error
     if len(data) > SIZE_LIMIT:
-        raise _too_large(name)
+        raise _too_large(name, SIZE_LIMIT)
     return data
 
 

@@ -20,11 +20,12 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.ingest.identity import FILE, Places, is_file, new_tags, page_notes, said
 from audiomem_sql.ingest.kept_rows import Vectors, keep_vectors, moved_rows, rows_of_sources
-from audiomem_sql.ingest.reading import COLUMNS, Outcome, Reading, RowBuffer, Stopped, read_source
+from audiomem_sql.ingest.reading import COLUMNS, Outcome, Reading, RowBuffer, read_source
 from audiomem_sql.ingest.reading_ahead import read_ahead
 from audiomem_sql.ingest.recognition import Recognition, same_rows
 from audiomem_sql.ingest.report import Pending, Report
 from audiomem_sql.ingest.sources import Found, Source
+from audiomem_sql.ingest.stopping import Stopped, Stopping
 from audiomem_sql.ingest.table_columns import DEFAULT_COLUMNS, check_columns
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.source_list import source_entries
@@ -42,7 +43,7 @@ COMMIT_SOURCES = 1 << 16
 PARALLEL_BYTES = 4 << 20
 #: What is committed after a stop, if there is no more: characters, and seconds in which it must be done.
 LAST_CHARACTERS = 4 << 20
-LAST_SECONDS = 1.0
+LAST_SECONDS = 0.8
 #: Between two looks for commits of others.
 _REFRESH_SECONDS = 0.1
 
@@ -144,7 +145,7 @@ class _Ingestion:
         self._marks: dict[str, bytes] = {}  # of sources as before, whose digest does not say what they are
         self._earlier: dict[str, tuple[str, bool]] = {}  # what sources were called; whether they say the same
         self._again: list[Source] = []  # that somebody else took out or changed while they were read
-        self._deadline = float("inf")
+        self._stopping = Stopping(tell.stop)
         self.pending = Pending()
         self.report = report
 
@@ -295,7 +296,7 @@ class _Ingestion:
         if characters > LAST_CHARACTERS or self._owed or not self.pending.digests:
             self.report.dropped = len(self.pending.digests)
             return
-        self._deadline = time.monotonic() + LAST_SECONDS
+        self._stopping.allow(LAST_SECONDS)
         try:
             self._commit()
         except Stopped:
@@ -304,9 +305,7 @@ class _Ingestion:
     def _working(self, done: int, total: int) -> None:
         """So many rows are embedded, or written. Stopped once that is no longer wanted."""
         self._tell.rows(done, total)
-        late = time.monotonic() > self._deadline
-        if late or (self._deadline == float("inf") and self._tell.stop()):
-            raise Stopped
+        self._stopping.check()
 
     def _commit(self) -> None:
         if not self.pending:
@@ -325,7 +324,9 @@ class _Ingestion:
                 if not part:
                     break
                 try:
-                    self._commit_on(snapshot, part, rows)
+                    with self._stopping.watched():
+                        counts = self._commit_on(snapshot, part, rows)
+                    self._count(part, *counts)
                     break
                 except _Overtaken:
                     # the commit that failed has looked for those of others
@@ -335,8 +336,10 @@ class _Ingestion:
         self.pending = Pending(copied=self.pending.copied)
         self._buffer = RowBuffer(self._names)
 
-    def _commit_on(self, snapshot: Snapshot, pending: Pending, rows: pa.Table) -> None:
-        """Commit ``rows`` and what else is pending.
+    def _commit_on(
+        self, snapshot: Snapshot, pending: Pending, rows: pa.Table
+    ) -> tuple[int, int, int, set[str]]:
+        """Commit ``rows`` and what else is pending; what `_count` counts.
 
         _Overtaken if rows are moved, or sources named anew, that somebody may have changed since.
         """
@@ -374,7 +377,7 @@ class _Ingestion:
             known=vectors,
         )
         self._is_noted = self._is_noted or (self._places.note() or "") in entries
-        self._count(pending, new_rows, rows.num_rows - new_rows, text_bytes, names)
+        return new_rows, rows.num_rows - new_rows, text_bytes, names
 
     def _count(self, pending: Pending, rows: int, moved: int, text_bytes: int, names: set[str]) -> None:
         """Add a commit to the report. moved: rows that it moved. names: sources whose rows it took out."""

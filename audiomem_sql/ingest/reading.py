@@ -15,6 +15,7 @@ from audiomem_sql.ingest.documents.content import Problems
 from audiomem_sql.ingest.identity import said
 from audiomem_sql.ingest.rows import rows_of
 from audiomem_sql.ingest.sources import RECORD_KINDS, Source, digest, kind_version
+from audiomem_sql.ingest.stopping import Stopped
 from audiomem_sql.machine.digests import blake2b
 from audiomem_sql.versions import DIGEST_BYTES
 
@@ -80,10 +81,6 @@ class Outcome:
     digest: bytes | None = None
     error: AudioMemError | None = None
     problems: tuple[AudioMemError, ...] = ()
-
-
-class Stopped(Exception):
-    """The user wants no more."""
 
 
 class RowBuffer:

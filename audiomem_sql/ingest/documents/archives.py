@@ -11,19 +11,20 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from lzma import LZMAError
 from typing import IO, Any
 
-from audiomem_sql.errors import AudioMemError, DamagedFileError, DataTypeError, LimitError
+from audiomem_sql.errors import AudioMemError, DataTypeError, LimitError
 from audiomem_sql.ingest.contents import HEAD_SIZE
 from audiomem_sql.ingest.documents.compressed import decompressed
 from audiomem_sql.ingest.documents.content import INNER_LIMIT, Content
 from audiomem_sql.ingest.documents.document import Document, place_of
-from audiomem_sql.ingest.documents.inside import is_hidden, kind_inside, read_inside, shown_name
+from audiomem_sql.ingest.documents.inside import read_inside, shown_name
+from audiomem_sql.ingest.documents.member import Member, Spent, damaged
 
 #: Bytes of the list of members of a zip file: that of 100,000 has about ten million.
 DIRECTORY_LIMIT = 32 << 20
@@ -49,7 +50,7 @@ def read_zip(content: Content) -> Iterator[Document]:
         try:
             archive = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, OSError, ValueError, struct.error) as error:
-            raise _damaged(content.name, error) from error
+            raise damaged(content.name, error) from error
         with archive:
             members = {_zip_name(info): info for info in archive.infolist()}
 
@@ -62,15 +63,15 @@ def read_zip(content: Content) -> Iterator[Document]:
 
             for info in archive.infolist():
                 name = _zip_name(info)
-                member = _Member(name, info.file_size, _zip_time(info))
+                member = Member(name, info.file_size, _zip_time(info))
                 if info.flag_bits & _ENCRYPTED:
-                    member.refuse(content, "it is encrypted")
+                    member.refuse_encrypted(content)
                 elif not info.is_dir():
                     try:
                         yield from member.documents(
                             content, partial(archive.open, info), partial(neighbour, name)
                         )
-                    except _Spent:
+                    except Spent:
                         return
 
 
@@ -114,7 +115,7 @@ def _tar(content: Content, opened: IO[bytes]) -> Iterator[Document]:
                 if count > 10 * INNER_LIMIT:
                     raise LimitError("there are too many members", file=content.name)
                 if info.isreg():
-                    member = _Member(shown_name(info.name), info.size, _tar_time(info))
+                    member = Member(shown_name(info.name), info.size, _tar_time(info))
                     yield from member.documents(content, partial(archive.extractfile, info), None)
                 if mode == "r|" and info.size > content.budget.left_bytes:
                     raise LimitError(
@@ -122,7 +123,7 @@ def _tar(content: Content, opened: IO[bytes]) -> Iterator[Document]:
                         file=content.name,
                         remedy="Unpack it, and ingest the folder.",
                     )
-    except _Spent:
+    except Spent:
         return
     except AudioMemError as error:
         if not count:
@@ -130,8 +131,8 @@ def _tar(content: Content, opened: IO[bytes]) -> Iterator[Document]:
         content.report(error)
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, LZMAError) as error:
         if not count:
-            raise _damaged(content.name, error) from error
-        content.report(_damaged(content.name, error))
+            raise damaged(content.name, error) from error
+        content.report(damaged(content.name, error))
 
 
 class _TarInfo(tarfile.TarInfo):
@@ -146,83 +147,6 @@ class _TarInfo(tarfile.TarInfo):
         if info.type in _EXTENSIONS and info.size > EXTENSION_LIMIT:
             raise tarfile.ReadError(f"a header of {info.size:,} bytes")
         return info
-
-
-class _Spent(Exception):
-    """No more of the archive is read; it was reported why."""
-
-
-class _Member:
-    """One file in an archive."""
-
-    def __init__(self, name: str, size: int, modified: datetime | None) -> None:
-        self._name = name
-        self._size = size
-        self._modified = modified
-
-    def refuse(self, content: Content, reason: str) -> None:
-        """Report that it is not read."""
-        if not is_hidden(self._name):
-            content.report(DataTypeError(reason, file=f"{content.name}!{self._name}"))
-
-    def documents(
-        self,
-        content: Content,
-        opened: Callable[[], IO[bytes] | None],
-        neighbour: Callable[[str], bytes | None] | None,
-    ) -> Iterator[Document]:
-        """Its documents; what cannot be read is reported."""
-        if is_hidden(self._name):
-            return
-        try:
-            data = self._bytes(content, opened)
-        except AudioMemError as error:
-            content.report(error)
-            if content.budget.is_spent:
-                raise _Spent from error
-            return
-        except Exception as error:  # zlib, lzma, NotImplementedError for methods, RuntimeError for passwords
-            content.report(_damaged(f"{content.name}!{self._name}", error))
-            return
-        if data is None:
-            return
-        place = place_of(member=self._name)
-        try:
-            yield from read_inside(content, self._name, data, place, self._modified, neighbour)
-        except LimitError as error:
-            if error not in content.problems.listed:
-                content.report(error)
-            raise _Spent from error
-
-    def _bytes(self, content: Content, opened: Callable[[], IO[bytes] | None]) -> bytes | None:
-        """Its bytes; None if its kind is not read, which is reported."""
-        full_name = f"{content.name}!{self._name}"
-        left = content.budget.left_bytes
-        stream = opened()
-        if stream is None:
-            return None
-        with stream:
-            start = stream.read(HEAD_SIZE)
-            is_packed = self._name.lower().endswith(".gz") and start.startswith(b"\x1f\x8b")
-            reason = None if is_packed else kind_inside(*_names(self._name), start)[1]
-            if reason is not None:
-                self.refuse(content, reason)
-                return None
-            if left < self._size <= content.budget.limit:
-                content.budget.spend(self._size, content.name)
-            if self._size > left:
-                raise LimitError(
-                    f"it has {self._size >> 20:,} MiB, more than what is inside may have",
-                    file=full_name,
-                    remedy="Unpack it, and ingest the folder.",
-                )
-            return start + stream.read(max(0, self._size - len(start)))
-
-
-def _names(member: str) -> tuple[str, str]:
-    name = posixpath.basename(member.replace("\\", "/"))
-    lower = name.lower()
-    return name, posixpath.splitext(lower)[1]
 
 
 def _check_directory(stream: IO[bytes], name: str) -> None:
@@ -266,10 +190,3 @@ def _tar_time(info: tarfile.TarInfo) -> datetime | None:
         return datetime.fromtimestamp(info.mtime, UTC).replace(tzinfo=None) if info.mtime else None
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _damaged(name: str, error: Exception) -> DamagedFileError:
-    fault = " ".join(f"{error}".split())[:200] or type(error).__name__
-    return DamagedFileError(
-        f"the archive cannot be read ({fault})", file=name, remedy="Make it again from its files."
-    )

@@ -17,8 +17,6 @@ DEPTH_LIMIT = 5
 #: Bytes that all that is inside one file may expand to, and how many things may be inside.
 EXPANDED_LIMIT = contents.SIZE_LIMIT
 INNER_LIMIT = 100_000
-#: Bytes that a small file may expand to at least, and how many times its size a larger one may.
-LEAST_EXPANDED, MOST_TIMES = 64 << 20, 200
 #: Faults of things inside one file that are listed; the others are counted.
 PROBLEMS_LIMIT = 1000
 
@@ -33,8 +31,8 @@ class Budget:
 
     @classmethod
     def of_file(cls, size: int) -> Budget:
-        """That of a file of ``size`` bytes: little expands to very much only to do harm."""
-        limit = min(EXPANDED_LIMIT, LEAST_EXPANDED + MOST_TIMES * size)
+        """That of a file of ``size`` bytes."""
+        limit = contents.most_expanded(size)
         return cls(left_bytes=limit, limit=limit)
 
     @property

@@ -91,5 +91,7 @@ OURS = (
     Reader("image", _IMAGES, f"{_HERE}.images:read", starts=_IMAGE_STARTS, is_text=False),
     _found("zip", (".zip",), "archives:read_zip", "is_zip", ("",), is_text=False),
     _found("tar", (".tar",), "archives:read_tar", "is_tar", ("",), is_text=False),
+    Reader("7z", (".7z",), f"{_HERE}.seven_zip:read", starts=(b"7z\xbc\xaf\x27\x1c",), is_text=False),
+    Reader("rar", (".rar",), f"{_HERE}.rar:read", starts=(b"Rar!\x1a\x07",), is_text=False),
     Reader("compressed", _COMPRESSED, f"{_HERE}.archives:read_compressed", starts=_PACKED, is_text=False),
 )
