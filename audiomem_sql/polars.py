@@ -102,8 +102,7 @@ def _seen_type(column: Column, origin: Origin | None) -> ArrowType:
 def _dtype(column: Column, origin: Origin | None) -> Any:
     """The dtype of polars that a column is seen in."""
     if origin is not None and origin.category and pa.types.is_string(origin.type):
-        kinds = [str(kind) for kind in origin.categories or ()]
-        return pl.Enum(kinds) if origin.ordered and kinds else pl.Categorical()
+        return pl.Enum(origin.categories.to_pylist()) if origin.ordered else pl.Categorical()
     plain = arrow_type(column.type) if origin is None else origin.type
     return pl.Series(pl.from_arrow(pa.chunked_array([], plain))).dtype
 

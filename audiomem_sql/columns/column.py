@@ -59,6 +59,8 @@ _COLLATED = (Kind.TEXT, Kind.INTEGER, Kind.REAL, Kind.BLOB, Kind.BOOLEAN)
 ORIGIN = "x_origin"
 #: The same for the words with which its user wrote its type.
 TYPE_WORDS = "x_type_words"
+#: The same for the metadata that the field had in Arrow.
+METADATA = "x_metadata"
 
 
 def fold(name: str) -> str:
@@ -81,8 +83,9 @@ class Column:
     for its value. ``type_words`` is the type as the user wrote it, such as VARCHAR(20); None: by its name.
     ``vector_index``: what INDEXED says of a column of vectors, as ``VectorIndexOptions`` writes it; of any
     other column ``indexed`` says that it is. ``origin`` says what it was in the data frame that it came from,
-    see ``origins``; it is no part of the definition. ``tokenize`` says how the words of a
-    column are made that is ``indexed``, see ``tokenizers``.
+    see ``origins``, and ``metadata`` what was written beside it there, see ``own_metadata``; they are no part
+    of the definition. ``tokenize`` says how the words of a column are made that is ``indexed``, see
+    ``tokenizers``.
     """
 
     name: str
@@ -104,6 +107,7 @@ class Column:
     key_conflict: str = "ABORT"
     tokenize: str = AUTO
     vector_index: str | None = None
+    metadata: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.indexed and self.type.kind is Kind.FLOAT:
@@ -208,6 +212,8 @@ class Column:
             packed[ORIGIN] = self.origin
         if self.type_words is not None:
             packed[TYPE_WORDS] = self.type_words
+        if self.metadata is not None:
+            packed[METADATA] = self.metadata
         return packed
 
     @classmethod
@@ -224,6 +230,8 @@ class Column:
         settings: dict[str, Any] = {"tokenize": UNSAID}
         if isinstance(packed.get(ORIGIN), str):
             settings["origin"] = packed[ORIGIN]
+        if isinstance(packed.get(METADATA), str):
+            settings["metadata"] = packed[METADATA]
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue

@@ -331,7 +331,7 @@ def _bare_catalog(file: PagedFile, labels: FoundLabels) -> Catalog:
     facts, schema = labels.facts, labels.schema
     history = NO_HISTORY
     if facts.shown < len(schema):
-        newest = Schema(schema.columns[: facts.shown], schema.checks, schema.keys)
+        newest = schema.changed(schema.columns[: facts.shown])
         history = SchemaHistory(((facts.first_version, newest),), (), max(schema.ids) + 1)
     numbers = sorted({facts.first_version, facts.last_version})
     return Catalog(
