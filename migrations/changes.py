@@ -13,8 +13,8 @@ from audiomem_sql.columns.checks import checks_of, with_renamed_column
 from audiomem_sql.columns.column import Column, check, fold
 from audiomem_sql.columns.defaults import constant, is_constant
 from audiomem_sql.columns.hidden import check_new_name
-from audiomem_sql.columns.own_metadata import with_renamed
 from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote, text_literal
+from audiomem_sql.columns.own_metadata import with_renamed
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.columns.types import Kind

@@ -232,7 +232,7 @@ def test_the_accessor(tmp_path: Path) -> None:
     path = tmp_path / "t.flac"
     frame = pd.DataFrame({"v": [1.5, 2.5]}, index=pd.Index([10, 20], name="key"))
     frame.audiomem.to_flac(path, index=True, primary_key="key")
-    assert am.read_flac(path)["key"].tolist() == [10, 20]
+    assert_frame_equal(am.read_flac(path), frame)
     more = pd.DataFrame({"key": [30], "v": [3.5]})
     assert more.audiomem.append_to(path, message="more") == 3
     with am.open(path) as table:

@@ -53,7 +53,7 @@ class Origin:
     type: ArrowType
     backend: str | None = None
     category: bool = False
-    categories: ArrowArray | Sequence[Any] | None = None
+    categories: Any = None
     ordered: bool = False
 
     def __post_init__(self) -> None:
@@ -217,7 +217,7 @@ def _are_same(first: ArrowArray, second: ArrowArray) -> bool:
 
 
 def _packed(kinds: ArrowArray) -> str | None:
-    """An array as a text: Arrow's stream format, compressed with zstd, in base 85. None if it is too large."""
+    """An array as a text: Arrow's stream format, compressed with zstd, in base 85; None if too large."""
     if kinds.nbytes > MAX_UNPACKED // 2:
         return None
     sink = pa.BufferOutputStream()

@@ -1,4 +1,4 @@
-"""What a data frame of pandas has beside its columns: its index and its attrs, kept as Parquet files keep them.
+"""What a data frame of pandas has beside its columns: its index and its attrs, kept as in Parquet files.
 
 An index becomes columns behind the others: a level with a name is called so, one without
 ``__index_level_0__``, as pyarrow calls it. A RangeIndex takes no column: where it begins and its step are
@@ -10,11 +10,13 @@ the index back, too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
@@ -65,7 +67,7 @@ def backend_of(dtype: Any, given: ArrowType) -> bytes:
     if hasattr(dtype, "pyarrow_dtype"):
         return b"pyarrow"
     pandas = sys.modules["pandas"]
-    if dtype == object:
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         texts = types.is_string(given) and pandas.Series(["a"]).dtype != object
         numbers = types.is_integer(given) or types.is_floating(given) or types.is_boolean(given)
         return OBJECT.encode() if texts or numbers else b""
@@ -124,7 +126,7 @@ def _metadata(
     attrs = _checked_attrs(frame.attrs)
     names = frame.columns
     usual = pandas.Index(list(names)).dtype if len(names) else names.dtype
-    is_plain = names.name is None and (names.dtype == usual or names.dtype == object == usual)
+    is_plain = names.name is None and names.dtype == usual
     ranged = frame.index if index is None and isinstance(frame.index, pandas.RangeIndex) else None
     counted = ranged is None or (ranged.start, ranged.step, ranged.name) == (0, 1, None)
     if not levels and not attrs and is_plain and counted:
@@ -232,10 +234,9 @@ def _as_index(series: pd.Series[Any], name: str | None) -> pd.Index[Any]:
 def _set_frequency(frame: pd.DataFrame, frequency: Any) -> None:
     """Say that the dates of an index follow each other at a frequency, if they still do."""
     if isinstance(frequency, str):
-        try:
-            frame.index.freq = frequency  # type: ignore[attr-defined]
-        except (ValueError, AttributeError):
-            pass  # others came, or it is no frequency to this pandas
+        # others may have come, or it may be no frequency to this pandas
+        with contextlib.suppress(ValueError, AttributeError):
+            frame.index.freq = frequency
 
 
 def _told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
@@ -261,4 +262,6 @@ def _is_index(each: Any) -> bool:
     if not isinstance(each, dict):
         return isinstance(each, str)
     numbers = [each[key] for key in ("start", "stop", "step")]
-    return all(type(number) is int for number in numbers) and numbers[2] and isinstance(each["name"], str | None)
+    return (
+        all(type(number) is int for number in numbers) and numbers[2] and isinstance(each["name"], str | None)
+    )

@@ -23,7 +23,6 @@ from audiomem_sql.blocks.directory import (
 )
 from audiomem_sql.blocks.encoding import decode
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
