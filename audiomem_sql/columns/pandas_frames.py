@@ -57,7 +57,7 @@ def columns_of(
         for number, name in enumerate(frame.columns):
             yield str(name), frame.iloc[:, number]
         for number, name in levels:
-            yield name, frame.index.get_level_values(number).to_series()
+            yield name, _as_series(frame.index.get_level_values(number))
 
     return columns(), metadata
 
@@ -135,7 +135,7 @@ def _metadata(
     frequencies = {}
     for number, name in levels:
         level = frame.index.get_level_values(number)
-        columns.append(_described(frame.index.names[number], name, level[:0].to_series()))
+        columns.append(_described(frame.index.names[number], name, _as_series(level[:0])))
         if frame.index.nlevels == 1 and getattr(level, "freqstr", None):
             frequencies[name] = level.freqstr
     indexes: list[Any] = [name for _, name in levels]
@@ -145,7 +145,7 @@ def _metadata(
     told = {
         "index_columns": indexes,
         "column_indexes": [
-            _described(None if names.name is None else str(names.name), None, names[:0].to_series())
+            _described(None if names.name is None else str(names.name), None, _as_series(names[:0]))
         ],
         "columns": columns,
         "attributes": attrs,
@@ -154,6 +154,12 @@ def _metadata(
     }
     told |= {_FREQUENCIES: frequencies} if frequencies else {}
     return {PANDAS: json.dumps(told).encode()}
+
+
+def _as_series(level: pd.Index[Any]) -> pd.Series[Any]:
+    """The values; ``to_series`` would make ``str`` of texts that are objects."""
+    series: pd.Series[Any] = sys.modules["pandas"].Series(level, dtype=level.dtype)
+    return series
 
 
 def _described(name: str | None, field_name: str | None, none: pd.Series[Any]) -> dict[str, Any]:
@@ -228,7 +234,7 @@ def restore(frame: pd.DataFrame, metadata: Mapping[bytes, bytes] | None) -> pd.D
 def _as_index(series: pd.Series[Any], name: str | None) -> pd.Index[Any]:
     import pandas as pd
 
-    return pd.Index(series, dtype=series.dtype, name=name, copy=False)
+    return pd.Index(series, dtype=series.dtype, copy=False).rename(name)  # else it has that of the series
 
 
 def _set_frequency(frame: pd.DataFrame, frequency: Any) -> None:
