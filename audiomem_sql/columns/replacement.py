@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.column import Column, fold
@@ -13,22 +13,32 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import SchemaError
 
 
-def replaced(
-    before: Schema, wanted: Schema, next_column: int, *, new_key: bool = False, new_meaning: bool = False
-) -> Schema:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What new rows say of their columns.
+
+    new_key, new_meaning: what the key is, and what is searched by meaning. blank: the columns without a
+    value, which are of any type.
+    """
+
+    new_key: bool = False
+    new_meaning: bool = False
+    blank: frozenset[str] = frozenset()
+
+
+def replaced(before: Schema, wanted: Schema, next_column: int, chosen: Chosen) -> Schema:
     """The columns of ``wanted``, in the place of those of ``before``, in their order.
 
     A column that both have, by name and type, stays what it is in ``before``: its values there, its key, its
-    index, its DEFAULT. Others are new, with ids from ``next_column`` on. new_key, new_meaning: but ``wanted``
-    says what the key is, and what is searched by meaning. CHECK and keys of several columns stay if their
-    columns do.
+    index, its DEFAULT, unless that is ``chosen``. Others are new, with ids from ``next_column`` on. CHECK and
+    keys of several columns stay if their columns do.
 
     SchemaError if the INTEGER PRIMARY KEY is not among them: it numbers the rows of all versions.
     """
     columns: list[Column] = []
     alias = None if before.rowid_column is None else before.columns[before.rowid_column]
     for column in wanted.visible.columns:
-        kept = _kept(before, column, new_key=new_key, new_meaning=new_meaning)
+        kept = _kept(before, column, chosen)
         if kept is None:
             check_new_name(column.name)
             if column.is_rowid and alias is not None:
@@ -46,7 +56,7 @@ def replaced(
         )
     semantic = {column.id for column in columns if column.semantic}
     columns += [column for column in before.columns if column.is_hidden and column.vector_of in semantic]
-    return _with_constraints(before, tuple(columns), wanted.metadata, new_key=new_key)
+    return _with_constraints(before, tuple(columns), wanted.metadata, new_key=chosen.new_key)
 
 
 def says_the_same(one: Schema, other: Schema) -> bool:
@@ -54,23 +64,24 @@ def says_the_same(one: Schema, other: Schema) -> bool:
     return one.is_same(other) and one.to_catalog() == other.to_catalog()
 
 
-def _kept(before: Schema, column: Column, *, new_key: bool, new_meaning: bool) -> Column | None:
+def _kept(before: Schema, column: Column, chosen: Chosen) -> Column | None:
     """The column of ``before`` that goes on as ``column``; None if there is none."""
     place = before.find(column.name)
     if place is None or before.columns[place].is_hidden:
         return None
     old = before.columns[place]
-    if old.type != column.type and (old.type.kind, column.type.kind) != (Kind.JSON, Kind.TEXT):
+    is_json = (old.type.kind, column.type.kind) == (Kind.JSON, Kind.TEXT)
+    if old.type != column.type and not is_json and column.name not in chosen.blank:
         return None
     kept = replace(old, name=column.name, origin=column.origin, metadata=column.metadata)
-    if new_meaning:
+    if chosen.new_meaning:
         kept = replace(kept, semantic=column.semantic)
-    if new_key:
+    if chosen.new_key:
         kept = replace(
             kept,
             primary_key=column.primary_key,
-            unique=column.unique,
-            not_null=column.not_null,
+            unique=column.unique or (old.unique and not old.primary_key),
+            not_null=column.not_null or (old.not_null and not old.primary_key),
             no_alias=column.primary_key and not old.is_rowid,
             autoincrement=old.autoincrement and column.primary_key,
         )

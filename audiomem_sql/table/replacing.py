@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.creation import check_definitions
-from audiomem_sql.columns.replacement import replaced, says_the_same
+from audiomem_sql.columns.replacement import Chosen, replaced, says_the_same
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import InFile, SchemaError
 from audiomem_sql.machine.progress import Progress
@@ -52,7 +54,15 @@ class Replacing:
         with InFile(self._opened.path):
             self._session.check_no_transaction()
             rows, wanted = to_table(data, None, primary_key, semantic, index)
-            chosen = {"new_key": primary_key is not None, "new_meaning": bool(semantic)}
+            chosen = Chosen(
+                new_key=primary_key is not None,
+                new_meaning=bool(semantic),
+                blank=frozenset(
+                    name
+                    for name, column in zip(rows.column_names, rows.columns, strict=True)
+                    if pa.types.is_string(column.type) and column.null_count == len(column)
+                ),
+            )
             message = message or MESSAGE
             if isinstance(self._opened.snapshot, ShardedSnapshot):
                 return self._of_shards(rows, wanted, chosen, message, progress)
@@ -62,13 +72,13 @@ class Replacing:
             return version
 
     def _commit(
-        self, rows: Any, wanted: Schema, chosen: dict[str, bool], message: str, progress: Progress | None
+        self, rows: Any, wanted: Schema, chosen: Chosen, message: str, progress: Progress | None
     ) -> int:
         """One commit with the rows, and with their columns where those are others."""
         session, opened = self._session, self._opened
-        session.make_way()
+        session.empty_log()
         snapshot, options = opened.snapshot, opened.options
-        schema = replaced(snapshot.schema, wanted, session.next_column(), **chosen)
+        schema = replaced(snapshot.schema, wanted, session.next_column(), chosen)
         check_definitions(schema.visible)
         schema = with_new_vectors(snapshot.schema, schema, options, session.next_column())
         table, _ = to_table(rows, schema.visible)
@@ -96,7 +106,7 @@ class Replacing:
         return version
 
     def _of_shards(
-        self, rows: Any, wanted: Schema, chosen: dict[str, bool], message: str, progress: Progress | None
+        self, rows: Any, wanted: Schema, chosen: Chosen, message: str, progress: Progress | None
     ) -> int:
         """Of a table of several files, whose columns must stay.
 
@@ -105,7 +115,7 @@ class Replacing:
         session, opened = self._session, self._opened
         with session.writing():
             before = opened.snapshot.schema
-            schema = replaced(before, wanted, session.next_column(), **chosen)
+            schema = replaced(before, wanted, session.next_column(), chosen)
             same = before.changed(sorted(schema.columns, key=lambda column: column.id))
             same = replace(same, metadata=schema.metadata)
             if not same.is_same(before):
