@@ -77,17 +77,8 @@ def to_table(
             )
     if schema is None:
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
-        widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
         own = given_back(kept(metadata, "the table"))
-        fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()], own)
-        schema = schema_of_arrow(fields, primary_key, semantic, widths)
-        schema = schema.changed(
-            [
-                replace(column, origin=origin_of(item, arrow[column.name][1], column.type))
-                for column, item in zip(schema.columns, fields, strict=True)
-            ]
-        )
-        sources = dict(arrow)
+        schema, sources = _schema_of(arrow, own, primary_key, semantic), dict(arrow)
     if unknown := [name for name in sources if name not in schema]:
         raise SchemaError(
             f"the table has no column {', '.join(unknown)}",
@@ -103,6 +94,24 @@ def to_table(
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
+
+
+def _schema_of(
+    arrow: Mapping[str, tuple[ArrowField, list[ArrowArray]]],
+    metadata: Mapping[bytes, bytes],
+    primary_key: str | None,
+    semantic: str | Iterable[str],
+) -> Schema:
+    """The schema of columns of Arrow data, with what they were made of."""
+    widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
+    fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()], metadata)
+    schema = schema_of_arrow(fields, primary_key, semantic, widths)
+    return schema.changed(
+        [
+            replace(column, origin=origin_of(item, arrow[column.name][1], column.type))
+            for column, item in zip(schema.columns, fields, strict=True)
+        ]
+    )
 
 
 def schema_of_arrow(

@@ -117,6 +117,8 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
     kinds: ArrowArray | None = None
     if types.is_dictionary(data_type):
         category, ordered, data_type = True, data_type.ordered, _plain(data_type.value_type)
+        if types.is_null(data_type):  # there is no category
+            data_type = arrow_type(column_type)
         kinds = _categories(item, chunks, data_type)
     said = (item.metadata or {}).get(BACKEND, b"").decode()
     backend = said if said in (*BACKENDS, OBJECT) else None

@@ -154,7 +154,7 @@ def write_flac(
     INTEGER one becomes the rowid. semantic: text columns to be searched by meaning. if_exists: "fail",
     "append" to add the rows to the table that is there, or "replace" to put them in the place of its rows, as
     a new version of it: see ``Table.overwrite``. index: whether the index of a data frame of pandas becomes
-    columns; by default, one that only counts does not, and is noted (docs/FRAMES.md). options: profile,
+    columns; by default, one that only counts does not, and is noted (docs/ANALYSIS.md). options: profile,
     protection, compression_level … as in CREATE VIRTUAL TABLE; shards=16 makes a folder of so many files
     (docs/SHARDS.md).
 

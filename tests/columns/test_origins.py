@@ -132,6 +132,14 @@ def test_an_order_that_is_too_large_is_refused_by_name() -> None:
     assert origin.restored(table.column(0)).to_pylist() == [kinds[1].as_py(), kinds[0].as_py(), None]
 
 
+def test_there_may_be_no_category() -> None:
+    array = pa.DictionaryArray.from_arrays(pa.array([None, None], pa.int8()), pa.nulls(0))
+    table, schema = to_table(pa.table({"a": array}))
+    origin = parse_origin(schema.columns[0].origin)
+    assert origin == Origin(pa.string(), None, True, [])
+    assert origin.restored(table.column(0)).type == pa.dictionary(pa.int32(), pa.string())
+
+
 def test_chunks_with_orders_of_their_own() -> None:
     first, longer, other = (dictionary(pa.array(list(kinds))) for kinds in ("cb", "cba", "abc"))
     _, schema = to_table(pa.table({"a": pa.chunked_array([first, longer])}))

@@ -90,7 +90,9 @@ def test_every_version_keeps_its_rows(
             elif step == "merge":
                 table.merge()
             versions[table.version] = newest
-            assert_frame_equal(table.to_pandas(), newest, check_dtype=bool(len(newest)))
+            if len(newest):
+                assert_frame_equal(table.to_pandas(), newest)
+            assert table.to_pandas().columns.tolist() == newest.columns.tolist()
             assert table.to_pandas().attrs == newest.attrs
     with am.open(path) as table:
         assert list(problems(table)) == []
