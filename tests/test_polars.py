@@ -125,6 +125,36 @@ def test_what_no_column_holds_is_refused_by_name(kind: str, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("count", [2, 30_000])
+def test_an_enum_keeps_its_order(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    kinds = [f"{(number * 7919) % 100_003}" for number in range(count)]
+    frame = pl.DataFrame({"e": pl.Series([kinds[1], kinds[0], None, kinds[-1]], dtype=pl.Enum(kinds))})
+    am.write_flac(frame, path).close()
+    found = am.scan_flac(path)
+    assert found.collect_schema() == frame.schema
+    assert_frame_equal(found.sort("e").collect(), frame.sort("e"))
+    assert am.read_flac(path)["e"].cat.categories.tolist() == kinds
+    with am.open(path) as table:
+        table.append([{"e": "another"}])
+        assert table.to_pandas()["e"].dropna().tolist() == [kinds[1], kinds[0], kinds[-1], "another"]
+    with pytest.raises(DataTypeError, match=r"column e was written as string.*stored_types=True"):
+        am.scan_flac(path).collect()
+    stored = am.scan_flac(path, stored_types=True).collect()
+    assert stored["e"].to_list() == [kinds[1], kinds[0], None, kinds[-1], "another"]
+    assert am.scan_flac(path, version=2).collect_schema() == frame.schema
+
+
+def test_values_that_do_not_fit_are_refused_and_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    am.write_flac(pl.DataFrame({"f": pl.Series([0.5], dtype=pl.Float32)}), path).close()
+    with am.open(path) as table:
+        table.append([{"f": 0.1}, {"f": 1e300}])
+    with pytest.raises(DataTypeError, match="column f was written as float"):
+        am.scan_flac(path).collect()
+    assert am.scan_flac(path, stored_types=True).collect()["f"].to_list() == [0.5, 0.1, 1e300]
+
+
 # --- predicates ---------------------------------------------------------------------------------------------
 
 ROWS = 400

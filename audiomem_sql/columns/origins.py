@@ -84,7 +84,8 @@ class Origin:
         """
         try:
             values = array if array.type == self.type else array.cast(self.type)
-            if values is not array and not _are_same(values.cast(array.type), array):
+            exact = values is array or _is_exact(array.type, self.type)
+            if not exact and not _are_same(values.cast(array.type), array):
                 return None
             return self._as_category(values) if self.category else values
         except (pa.ArrowException, ValueError, OverflowError):
@@ -94,16 +95,15 @@ class Origin:
         kinds = self.categories
         if kinds is None:
             return values.dictionary_encode()
-        later = values.unique()
-        later = later.filter(kernels().invert(kernels().is_in(later, kinds))).drop_null()
-        if len(later):
+        places = [kernels().index_in(chunk, kinds) for chunk in values.chunks]
+        if sum(place.null_count for place in places) > values.null_count:
             if self.ordered:
                 return None
+            later = values.unique()
+            later = later.filter(kernels().invert(kernels().is_in(later, kinds))).drop_null()
             kinds = pa.concat_arrays([kinds, later])
-        chunks = [
-            pa.DictionaryArray.from_arrays(kernels().index_in(chunk, kinds), kinds, ordered=self.ordered)
-            for chunk in values.chunks
-        ]
+            places = [kernels().index_in(chunk, kinds) for chunk in values.chunks]
+        chunks = [pa.DictionaryArray.from_arrays(place, kinds, ordered=self.ordered) for place in places]
         return pa.chunked_array(chunks, pa.dictionary(pa.int32(), self.type, self.ordered))
 
 
@@ -204,6 +204,12 @@ def _categories(item: ArrowField, chunks: Sequence[ArrowArray], data_type: Arrow
         return None
     kinds = longest if longest.type == data_type else longest.cast(data_type)
     return kinds.drop_null().unique()
+
+
+def _is_exact(first: ArrowType, second: ArrowType) -> bool:
+    """Whether a cast that would change a value is an error."""
+    kinds = (types.is_integer, types.is_timestamp)
+    return any(is_kind(first) and is_kind(second) for is_kind in kinds)
 
 
 def _are_same(first: ArrowArray, second: ArrowArray) -> bool:
