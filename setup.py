@@ -141,7 +141,14 @@ def second_interface(release):
 setup(
     ext_modules=[
         loadable(
-            "audiomem_sql.audiomem", "audiomem", "plans", "table", "times", "values", headers=["audiomem"]
+            "audiomem_sql.audiomem",
+            "audiomem",
+            "numbers",
+            "plans",
+            "table",
+            "times",
+            "values",
+            headers=["audiomem"],
         ),
         loadable("audiomem_sql.duckdb", *DUCKDB, headers=["duckdb", "duckdb_door", "duckdb_layout"]),
         *map(second_interface, DUCKDB_RELEASES),

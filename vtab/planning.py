@@ -7,7 +7,7 @@ from typing import Any
 
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.types import TIME_COLLATION, Kind
+from audiomem_sql.columns.types import TIME_COLLATION, Kind, collation_of
 from audiomem_sql.errors import QueryError, UnsupportedError
 from audiomem_sql.predicates import TIME, Op
 from audiomem_sql.predicates.texts import Collation
@@ -233,6 +233,10 @@ def _collation(schema: Schema, constraint: IndexConstraint) -> str | None:
     """
     collation = constraint.collation.upper()
     column = None if constraint.column < 0 else schema.columns[constraint.column]
+    if column is not None and column.type.logical is not None:
+        if constraint.op not in _COMPARED:
+            return "BINARY"
+        return "BINARY" if collation == collation_of(column.type.logical).upper() else None
     if column is None or column.type.kind is not Kind.TIMESTAMP:
         is_text = column is not None and column.type.kind is Kind.TEXT
         if column is not None and is_text and collation == "BINARY" and _may_be_part(constraint):

@@ -246,7 +246,10 @@ class Rows(Cursor):
         if (term.op is not Op.EQ and term.op is not Op.IN) or term.collation != "BINARY":
             return None
         column, value = term.column, arguments[0]
-        kind = Kind.INTEGER if column == ROWID else self.readable.schema.columns[column].type.kind
+        column_type = _INTEGER if column == ROWID else self.readable.schema.columns[column].type
+        if column_type.logical is not None:
+            return None
+        kind = column_type.kind
         return value if type(value) is _STORED.get(kind) else None
 
     def _bind(

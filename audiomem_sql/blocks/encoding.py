@@ -10,6 +10,7 @@ NULL), then a body whose form the encoding code tells. All numbers are little-en
     DICTIONARY   count, the distinct values as STRINGS, width, then a code a row as byte planes
     VECTORS      float32, as byte planes
     BYTES        int8 or bits, row by row
+    NESTED       lists, structs and maps, by column, see ``nested_block``
     NULLS        nothing: every value is NULL
 
 Byte planes put equal-ranking bytes side by side, where a compressor finds what they share.
@@ -29,6 +30,7 @@ from audiomem_sql.blocks.byte_planes import from_planes, to_planes
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.integers import decode_integers, encode_integers, integers_of
 from audiomem_sql.blocks.native_strings import Frames
+from audiomem_sql.blocks.nested_block import decode_block, encode_block
 from audiomem_sql.blocks.strings import (
     decode_dictionary,
     decode_joined,
@@ -55,6 +57,7 @@ class Encoding(IntEnum):
     DICTIONARY = 5
     VECTORS = 6
     BYTES = 7
+    NESTED = 8
 
 
 _TEXT_KINDS = (Kind.TEXT, Kind.JSON, Kind.BLOB)
@@ -96,6 +99,9 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
         if nulls:
             vectors = np.where(valid(array)[:, None], vectors, np.float32(0))
         return Encoding.VECTORS, validity + to_planes(vectors.reshape(-1))
+    node = column_type.logical
+    if node is not None and node.is_nested:
+        return Encoding.NESTED, validity + encode_block(node, array, encode)
     texts = strings_without_nulls(array, column_type) if nulls else array
     coded = encode_dictionary(texts)
     if coded is not None:
@@ -115,7 +121,7 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         if nulls != rows or data:
             raise DamagedFileError("a block of NULLs holds values")
         return pa.nulls(rows, target)
-    if encoding not in (_BY_KIND[column_type.kind] if column_type.element == FLOAT32 else {Encoding.BYTES}):
+    if encoding not in _encodings(column_type):
         raise DamagedFileError(f"encoding {encoding} cannot hold {column_type} values")
     if rows < 1:
         raise DamagedFileError("a block holds no row")
@@ -127,6 +133,10 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
             target.value_type, rows * column_type.items, [None, pa.py_buffer(data[start:])], 0
         )
         return pa.Array.from_buffers(target, rows, [validity], nulls, children=[child])
+    if encoding == Encoding.NESTED:
+        assert column_type.logical is not None
+        there = np.ones(rows, np.bool_) if validity is None else _unpacked(validity, rows)
+        return decode_block(column_type.logical, data, start, there, decode)
     if encoding == Encoding.VECTORS:
         flat = from_planes(data, start, rows * column_type.width, "<f4", last=True)
         child = pa.Array.from_buffers(pa.float32(), rows * column_type.width, [None, pa.py_buffer(flat)], 0)
@@ -136,6 +146,19 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
     if target == pa.string():
         _check_text(array)
     return array
+
+
+def _encodings(column_type: ColumnType) -> set[Encoding]:
+    """Those that a block of the type may have."""
+    if column_type.element != FLOAT32:
+        return {Encoding.BYTES}
+    node = column_type.logical
+    nested = {Encoding.NESTED} if node is not None and node.is_nested else set()
+    return _BY_KIND[column_type.kind] | nested
+
+
+def _unpacked(validity: pa.Buffer, rows: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.unpackbits(np.frombuffer(validity, np.uint8), count=rows, bitorder="little").view(np.bool_)
 
 
 def _integers_body(data: bytes, start: int, rows: int, column_type: ColumnType) -> list[pa.Buffer]:

@@ -94,6 +94,8 @@ def not_null_failed(column: Column, row: int | None = None) -> ConstraintError:
 
 def converter(column: Column) -> Converter:
     """The function that converts values for ``column``."""
+    if column.type.logical is not None:
+        return partial(_never_null, partial(_logical, column))
     slow = partial(_SLOW[column.type.kind], column)
     quick = _QUICK.get(column.type.kind)
     return quick(slow) if quick else partial(_never_null, slow)
@@ -342,6 +344,16 @@ def _vector(column: Column, original: object) -> StoredValue:
     if column.needs_direction and not vector.any():
         raise _refused(column, value, NO_DIRECTION)
     return value if isinstance(value, bytes) else vector.tobytes()
+
+
+def _logical(column: Column, original: object) -> StoredValue:
+    from audiomem_sql.columns.logical.casting import stored_of_value  # it imports pyarrow
+
+    assert column.type.logical is not None
+    try:
+        return stored_of_value(column.type.logical, original)  # type: ignore[no-any-return]
+    except (ValueError, OverflowError, TypeError, KeyError, RecursionError) as error:
+        raise _refused(column, original, f"{_shown(original)}: {error}") from None
 
 
 def _vector_or_octets(column: Column, original: object) -> StoredValue:

@@ -19,6 +19,8 @@ from audiomem_sql.columns.affinity import NO_DIRECTION, StoredValue, converter, 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
+from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
+from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.packed_vectors import vector_dtype
 from audiomem_sql.columns.selection import kernels
@@ -50,6 +52,19 @@ def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
         except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
             raise DataTypeError(f"the Arrow data of column {column.name} cannot be read: {error}") from error
     return _checked(column, arrays)
+
+
+def stored_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
+    """Chunks that are ``arrow_type(column.type)`` already. ConstraintError for a NULL that must not be."""
+    return _checked(column, list(chunks))
+
+
+def _logical(column: Column, node: Node, array: ArrowArray, first: int) -> ArrowArray:
+    try:
+        return stored_of_arrow(node, array)
+    except UnfitError as error:
+        why = str(error)
+        raise _refused(column, first + error.row, str(array.type), f"{why[:1].upper()}{why[1:]}") from None
 
 
 def cast_values(column: Column, values: Sequence[object]) -> ArrowArray:
@@ -165,6 +180,8 @@ def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
 
 def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:
     kind, source_type = column.type.kind, array.type
+    if column.type.logical is not None:
+        return [_logical(column, column.type.logical, array, first)]
     if array.null_count == len(array):
         return [null_array(len(array), column.type)]
     if whole := _WHOLE.get((kind, _family(source_type))):

@@ -8,7 +8,7 @@ Of the index of a DataFrame see ``pandas_frames``. In messages, rows are counted
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays
+from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays, stored_column
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, is_list, told_by, told_together
 from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.column import Column, fold
@@ -29,7 +29,7 @@ from audiomem_sql.columns.pandas_frames import backend_of, columns_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.tokenizers import AUTO
-from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.columns.types import STORED, shown_type
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
@@ -78,7 +78,8 @@ def to_table(
     if schema is None:
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
         own = given_back(kept(metadata, "the table"))
-        schema, sources = _schema_of(arrow, own, primary_key, semantic), dict(arrow)
+        typed = {name for name, source in sources.items() if isinstance(source, tuple)}
+        schema, sources = _schema_of(arrow, typed, own, primary_key, semantic), dict(arrow)
     if unknown := [name for name in sources if name not in schema]:
         raise SchemaError(
             f"the table has no column {', '.join(unknown)}",
@@ -88,9 +89,10 @@ def to_table(
     for column in schema.columns:
         source = sources[folded[fold(column.name)]] if fold(column.name) in folded else None
         if source is None:
-            cast.append(cast_column(column, default_arrays(column, rows)))
+            cast.append(stored_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
-            cast.append(cast_column(column, source[1]))
+            is_stored = column.type.logical is not None and STORED in (source[0].metadata or {})
+            cast.append(stored_column(column, source[1]) if is_stored else cast_column(column, source[1]))
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
@@ -98,12 +100,17 @@ def to_table(
 
 def _schema_of(
     arrow: Mapping[str, tuple[ArrowField, list[ArrowArray]]],
+    typed: Collection[str],
     metadata: Mapping[bytes, bytes],
     primary_key: str | None,
     semantic: str | Iterable[str],
 ) -> Schema:
-    """The schema of columns of Arrow data, with what they were made of."""
-    widths = {name: width for name, (_, chunks) in arrow.items() if (width := _first_width(chunks))}
+    """The schema of columns of Arrow data, with what they were made of. typed: those that came as such."""
+    widths = {
+        name: width
+        for name, (_, chunks) in arrow.items()
+        if (width := _common_width(chunks, typed=name in typed))
+    }
     fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()], metadata)
     schema = schema_of_arrow(fields, primary_key, semantic, widths)
     return schema.changed(
@@ -167,7 +174,7 @@ def schema_of_arrow(
             tokenize=declared.get("tokenize", AUTO),
             vector_index=declared.get("vector_index"),
         )
-        told = kept_of_field(item, item.name, arrow_type(column.type))
+        told = kept_of_field(item, item.name, shown_type(column.type))
         columns.append(replace(column, metadata=told))
     checks, keys = told_together(schema.metadata, [column.name for column in columns])
     if primary_key is not None or any(column.primary_key for column in columns):
@@ -341,12 +348,19 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
         ) from error
 
 
-def _first_width(chunks: Sequence[ArrowArray]) -> int:
-    """Numbers in the first vector; 0 where there is none, or the type tells its width or is no list."""
+def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:
+    """Numbers in each of some lists that are vectors: all have as many, and none is NULL.
+
+    0 for others. typed: doubles are what was meant, and do not become vectors of float32.
+    """
+    widths: set[int] = set()
     for chunk in chunks:
         if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
             return 0
-        lengths = kernels().list_value_length(chunk).drop_null()
-        if len(lengths):
-            return int(lengths[0].as_py())
-    return 0
+        item = chunk.type.value_type
+        if not types.is_floating(item) or (typed and types.is_float64(item)):
+            return 0
+        if kernels().list_flatten(chunk).null_count:
+            return 0
+        widths.update(kernels().list_value_length(chunk).drop_null().unique().to_pylist())
+    return widths.pop() if len(widths) == 1 else 0

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from audiomem_sql.columns.column import FLAGS, TEXTS, fold, refusal
 from audiomem_sql.columns.constraints import Check, Key
-from audiomem_sql.columns.types import BIT, FLOAT32, INT8, ColumnType, Kind, arrow_type
+from audiomem_sql.columns.logical.node import ITEMS
+from audiomem_sql.columns.types import BIT, FLOAT32, INT8, ColumnType, Kind, shown_type
 from audiomem_sql.errors import SchemaError
 
 #: pyarrow's own annotations come and go with its version, and with them whether an array has a parameter.
@@ -32,7 +33,8 @@ def told_by(item: ArrowField) -> dict[str, Any]:
     except (SchemaError, UnicodeDecodeError):
         return {}
     kind = declared["type"].kind
-    if declared["type"].element == BIT and item.type == arrow_type(declared["type"]):
+    as_declared = declared["type"].element == BIT or declared["type"].logical is not None
+    if as_declared and item.type == shown_type(declared["type"]):
         return declared | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
     try:
         now = infer(item.name, item.type, declared["type"].width)
@@ -72,6 +74,11 @@ def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:
     """The column type that holds an Arrow type. ``width`` is used for lists of variable length."""
     from pyarrow import types
 
+    from audiomem_sql.columns.logical.arrow_forms import checked_node_of
+
+    node = None if _is_vector(data_type, width) else checked_node_of(name, data_type)
+    if node is not None and node.name not in ITEMS:
+        return ColumnType.of(node)
     if isinstance(getattr(data_type, "extension_name", None), str):
         if data_type.extension_name == "arrow.json":
             return ColumnType(Kind.JSON)
@@ -88,6 +95,18 @@ def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:
             name, f"no column type holds the Arrow type {data_type}", "Cast the column, or leave it out"
         )
     return _vector_type(name, data_type, width) if kind is Kind.FLOAT else ColumnType(kind)
+
+
+def _is_vector(data_type: ArrowType, width: int) -> bool:
+    """Whether a list is a vector: of one width, of float32 or int8, or what ``width`` says is one."""
+    from pyarrow import types
+
+    if not is_list(data_type):
+        return False
+    item = data_type.value_type
+    if types.is_fixed_size_list(data_type):
+        return bool(types.is_float32(item) or types.is_float16(item) or types.is_int8(item) or width)
+    return bool(width and types.is_floating(item))
 
 
 def _kind_of(data_type: ArrowType) -> Kind | None:

@@ -14,6 +14,7 @@ from audiomem_sql.columns.types import (
     TIME_COLLATION,
     ColumnType,
     Kind,
+    collation_of,
     shown_declaration,
     words_of,
 )
@@ -52,6 +53,7 @@ CONFLICT_REMEDY = (
     "Behind ON CONFLICT comes ABORT, IGNORE or REPLACE; FAIL and ROLLBACK are decided by SQLite, which looks "
     "at the statement only: write INSERT OR FAIL, or INSERT OR ROLLBACK"
 )
+_ROWID_TYPE = ColumnType(Kind.INTEGER)
 #: Types that take COLLATE. It compares texts only: of a number that which CAST makes of it.
 _COLLATED = (Kind.TEXT, Kind.INTEGER, Kind.REAL, Kind.BLOB, Kind.BOOLEAN)
 
@@ -115,7 +117,7 @@ class Column:
                 raise refusal(self.name, f"{self.type} has no words", "tokenize belongs to TEXT columns")
             object.__setattr__(self, "indexed", False)
             object.__setattr__(self, "vector_index", self.vector_index or str(VectorIndexOptions()))
-        if not (self.primary_key and self.type.kind is Kind.INTEGER):
+        if not (self.primary_key and self.type == _ROWID_TYPE):
             object.__setattr__(self, "no_alias", False)
         if not self.is_rowid:
             object.__setattr__(self, "autoincrement", False)
@@ -142,7 +144,7 @@ class Column:
     @property
     def is_rowid(self) -> bool:
         """Whether this is INTEGER PRIMARY KEY, another name of the rowid."""
-        return self.primary_key and self.type.kind is Kind.INTEGER and not self.no_alias
+        return self.primary_key and self.type == _ROWID_TYPE and not self.no_alias
 
     @property
     def needs_direction(self) -> bool:
@@ -199,6 +201,9 @@ class Column:
             return ""
         if self.type.kind is Kind.TIMESTAMP:
             return f" COLLATE {TIME_COLLATION}"
+        if self.type.logical is not None:
+            name = collation_of(self.type.logical)
+            return "" if name == "BINARY" else f" COLLATE {name}"
         return "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
 
     def to_catalog(self) -> dict[str, Any]:
@@ -276,15 +281,16 @@ def check(column: Column) -> None:
         raise refusal(
             name, f"there is no collation {column.collation}", f"The collations are {', '.join(_COLLATIONS)}"
         )
-    if column.collation != "BINARY" and kind not in _COLLATED:
+    is_plain = column.type.logical is None
+    if column.collation != "BINARY" and (kind not in _COLLATED or not is_plain):
         raise refusal(name, f"{column.type} has no collation", "COLLATE belongs to TEXT columns")
     if not {column.null_conflict, column.key_conflict} <= {*CONFLICT_CLAUSES}:
         raise refusal(name, "its ON CONFLICT clause is none", CONFLICT_REMEDY)
     if column.default is not None and not is_default(column.default):
         raise refusal(name, f"DEFAULT {column.default:.80} cannot be understood", DEFAULT_REMEDY)
-    if column.semantic and kind is not Kind.TEXT:
+    if column.semantic and (kind is not Kind.TEXT or not is_plain):
         raise refusal(name, f"{column.type} cannot be SEMANTIC", "Only TEXT is searched by meaning")
-    if column.indexed and kind is not Kind.TEXT:
+    if column.indexed and (kind is not Kind.TEXT or not is_plain):
         raise refusal(
             name,
             f"{column.type} cannot be INDEXED",
@@ -315,7 +321,8 @@ def _check_vector_index(column: Column, text: str) -> None:
 
 def check_key_type(column: Column) -> None:
     """Raise SchemaError if no key can hold the column."""
-    if column.type.kind in (Kind.FLOAT, Kind.JSON):
+    is_nested = column.type.logical is not None and column.type.logical.is_nested
+    if column.type.kind in (Kind.FLOAT, Kind.JSON) or is_nested:
         raise refusal(
             column.name, f"{column.type} cannot be a key", "Choose another column for UNIQUE or PRIMARY KEY"
         )

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql.columns.exact_order import compare_numbers
 from audiomem_sql.columns.timestamps import compare
-from audiomem_sql.columns.types import TIME_COLLATION
+from audiomem_sql.columns.types import NUMBER_COLLATION, TIME_COLLATION
 from audiomem_sql.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def empty_database() -> apsw.Connection:
     connection.config(apsw.SQLITE_DBCONFIG_DQS_DML, 0)
     connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
     connection.create_collation(TIME_COLLATION, compare)
+    connection.create_collation(NUMBER_COLLATION, compare_numbers)
     return connection
 
 

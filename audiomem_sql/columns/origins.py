@@ -20,7 +20,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
 from audiomem_sql.columns.selection import kernels
-from audiomem_sql.columns.types import ColumnType, arrow_type
+from audiomem_sql.columns.types import ColumnType, shown_type
 from audiomem_sql.errors import SchemaError
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
@@ -47,7 +47,7 @@ class Origin:
 
     category: whether it was a category (a dictionary, in Arrow's words). categories: what could be in it, in
     order, an array of ``type``, or values of it, where that is kept. ordered: whether the order means
-    something.
+    something. is_own: the column's own type is what it was, and ``type`` says nothing.
     """
 
     type: ArrowType
@@ -55,6 +55,7 @@ class Origin:
     category: bool = False
     categories: Any = None
     ordered: bool = False
+    is_own: bool = False
 
     def __post_init__(self) -> None:
         if self.categories is not None and not isinstance(self.categories, pa.Array):
@@ -66,6 +67,7 @@ class Origin:
         fields |= {"backend": self.backend} if self.backend else {}
         fields |= {"category": True} if self.category else {}
         fields |= {"ordered": True} if self.ordered else {}
+        fields |= {"own": True} if self.is_own else {}
         kinds = self.categories
         if kinds is None:
             return json.dumps(fields)
@@ -82,6 +84,8 @@ class Origin:
 
         A category whose order means nothing gets those that came later behind the others.
         """
+        if self.is_own:
+            return array
         try:
             values = array if array.type == self.type else array.cast(self.type)
             exact = values is array or _is_exact(array.type, self.type)
@@ -118,15 +122,15 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
     if types.is_dictionary(data_type):
         category, ordered, data_type = True, data_type.ordered, _plain(data_type.value_type)
         if types.is_null(data_type):  # there is no category
-            data_type = arrow_type(column_type)
+            data_type = shown_type(column_type)
         kinds = _categories(item, chunks, data_type)
     said = (item.metadata or {}).get(BACKEND, b"").decode()
     backend = said if said in (*BACKENDS, OBJECT) else None
     if _parsed_type(str(data_type)) is None and kinds is None:
-        data_type = arrow_type(column_type)  # a vector, JSON
+        data_type = shown_type(column_type)  # a vector, JSON
     known = kinds is not None or _parsed_type(str(data_type)) is not None
-    if not known or (data_type == arrow_type(column_type) and not (category or backend)):
-        return None if backend is None else Origin(pa.string(), backend).text()
+    if not known or (data_type == shown_type(column_type) and not (category or backend)):
+        return None if backend is None else Origin(pa.string(), backend, is_own=True).text()
     text = Origin(data_type, backend, category, kinds, ordered and kinds is not None).text()
     if text is None and ordered:
         raise SchemaError(
@@ -150,9 +154,8 @@ def parse_origin(text: str | None) -> Origin | None:
         if data_type is None or backend not in (None, *BACKENDS, OBJECT):
             return None
         category = fields.get("category") is True
-        return Origin(
-            data_type, backend, category, kinds, fields.get("ordered") is True and kinds is not None
-        )
+        ordered = fields.get("ordered") is True and kinds is not None
+        return Origin(data_type, backend, category, kinds, ordered, fields.get("own") is True)
     except (
         pa.ArrowException,
         zstandard.ZstdError,

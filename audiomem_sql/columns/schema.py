@@ -27,7 +27,7 @@ from audiomem_sql.columns.column import (
 from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_autoincrement, with_keys
 from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.text_vectors import added_columns, check_hidden, passages_of, vectors_of
-from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.columns.types import STORED, arrow_type, shown_type
 from audiomem_sql.columns.vector_index import VectorIndexOptions
 from audiomem_sql.errors import SchemaError, did_you_mean
 
@@ -344,8 +344,18 @@ class Schema:
             metadata if isinstance(metadata, str) else None,
         )
 
+    def shown(self) -> pa.Schema:
+        """The Arrow schema in which users get the rows: ``to_arrow`` with logical types as what they mean."""
+        arrow = self.to_arrow()
+        for number, column in enumerate(self.columns):
+            if column.type.logical is not None:
+                field = arrow.field(number)
+                metadata = {key: text for key, text in field.metadata.items() if key != STORED}
+                arrow = arrow.set(number, field.with_type(shown_type(column.type)).with_metadata(metadata))
+        return arrow
+
     def to_arrow(self) -> pa.Schema:
-        """The Arrow schema.
+        """The Arrow schema of the stored rows.
 
         Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this schema
         again, beside what users wrote there. A rowid is nullable: NULL asks for the next one.
@@ -356,6 +366,7 @@ class Schema:
         for column in self.columns:
             metadata = {b"audiomem:type": str(column.type).encode()}
             metadata |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(column, flag)}
+            metadata |= {} if column.type.logical is None else {STORED: b"1"}
             metadata |= {
                 f"audiomem:{key}".encode(): text.encode()
                 for key, absent in TEXTS.items()

@@ -17,6 +17,10 @@ def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
 
     BOOLEAN becomes 0 or 1, TIMESTAMP its text, FLOAT[n] its little-endian bytes.
     """
+    if column_type.logical is not None:
+        from audiomem_sql.columns.logical.texts import sql_images  # most tables have none
+
+        return sql_images(column_type.logical, array)
     kind = column_type.kind
     values: list[Any]
     if kind is Kind.INTEGER or kind is Kind.BOOLEAN:

@@ -112,6 +112,10 @@ def as_sql(value: StoredValue, column_type: ColumnType) -> int | float | str | b
     """A stored value as SQL sees it."""
     if value is None:
         return None
+    if column_type.logical is not None:
+        from audiomem_sql.columns.logical.texts import sql_images
+
+        return sql_images(column_type.logical, array_of([value], column_type))[0]  # type: ignore[no-any-return]
     if column_type.kind is Kind.BOOLEAN:
         return int(value)
     if column_type.kind is Kind.TIMESTAMP:

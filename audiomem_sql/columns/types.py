@@ -29,13 +29,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.logical.spelling import parse_node
 from audiomem_sql.errors import SchemaError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: The collating sequence of exact numbers, whose images in SQL are texts.
+NUMBER_COLLATION = "audiomem_decimal"
 #: The collating sequence that a TIMESTAMP is declared with, by its name in SQL; see ``timestamps.compare``.
 TIME_COLLATION = "audiomem_time"
+#: In the metadata of an Arrow field: its values are the stored form of a logical type.
+STORED = b"audiomem:stored"
 MAX_WIDTH = 65535  # numbers in one FLOAT[n]
 
 
@@ -64,19 +70,36 @@ _SYNONYMS = {
     "BOOL": Kind.BOOLEAN,
     "DATETIME": Kind.TIMESTAMP,
 }
+_SYNONYMS |= dict.fromkeys(
+    (
+        *("TINYINT", "SMALLINT", "MEDIUMINT", "INT1", "INT2", "INT4", "INT8", "INT16", "INT32", "INT64"),
+        *("LONG", "UTINYINT", "USMALLINT", "UINTEGER", "UINT8", "UINT16", "UINT32", "SERIAL", "BIGSERIAL"),
+    ),
+    Kind.INTEGER,
+)
+_SYNONYMS |= dict.fromkeys(("FLOAT4", "FLOAT8", "FLOAT16", "FLOAT32", "FLOAT64", "HALF"), Kind.REAL)
+_SYNONYMS |= dict.fromkeys(("CHAR", "BPCHAR", "CHARACTER VARYING", "NVARCHAR", "CLOB"), Kind.TEXT)
+_SYNONYMS |= dict.fromkeys(("BYTEA", "BINARY", "VARBINARY"), Kind.BLOB)
+_SYNONYMS |= {"LOGICAL": Kind.BOOLEAN, "TIMESTAMP_US": Kind.TIMESTAMP, "JSONB": Kind.JSON}
+_SYNONYMS |= {"TIMESTAMP WITHOUT TIME ZONE": Kind.TIMESTAMP}
 _VECTOR = re.compile(r"(FLOAT|INT8|TINYINT|BIT) ?\[ ?([0-9]{1,9}) ?\]")
 #: The numbers of a vector, by the names that types have in SQL.
 FLOAT32: Final = "FLOAT"
 INT8: Final = "INT8"
 BIT: Final = "BIT"
 ELEMENTS = (FLOAT32, INT8, BIT)
-_VARCHAR = re.compile(r"VARCHAR ?\( ?[0-9]+ ?\)")
-_KNOWN = "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n], INT8[n], BIT[n]"
+_VARCHAR = re.compile(r"(?:N?VARCHAR|N?CHAR|BPCHAR|CHARACTER VARYING) ?\( ?[0-9]+ ?\)")
+_KNOWN = (
+    "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n], INT8[n], BIT[n], DECIMAL(p, s), DATE, "
+    "TIME, TIMESTAMPTZ, INTERVAL, UUID, HUGEINT, ENUM('a', 'b'), T[], T[n], STRUCT(a T), MAP(K, V)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
     """A kind, and for FLOAT the numbers of a vector, how many they are and what each is.
+
+    logical: what the values mean that are stored as the kind says, see ``logical``; None: what the kind says.
 
     Raises SchemaError for a width outside 1..65535, bits that fill no bytes, or a width on another kind.
     """
@@ -84,6 +107,12 @@ class ColumnType:
     kind: Kind
     width: int = 0
     element: str = FLOAT32
+    logical: Node | None = None
+
+    @classmethod
+    def of(cls, node: Node) -> ColumnType:
+        """The type of a column of logical values."""
+        return cls(stored_kind(node), logical=node)
 
     def __post_init__(self) -> None:
         if self.kind is Kind.FLOAT:
@@ -97,6 +126,8 @@ class ColumnType:
             raise SchemaError(f"{self.kind.value} has no width", remedy="Only FLOAT[n] has one")
 
     def __str__(self) -> str:
+        if self.logical is not None:
+            return str(self.logical)
         return f"{self.element}[{self.width}]" if self.kind is Kind.FLOAT else self.kind.value
 
     @property
@@ -130,15 +161,44 @@ class ColumnType:
             except SchemaError as error:
                 error.at(place=place)
                 raise
+        try:
+            node = parse_node(text)
+        except SchemaError as error:
+            raise error.at(place=place) from None
+        if node is not None:
+            return cls.of(node)
         what = f"{text.strip()} is not a type" if text.strip() else "the type is missing"
         meant = did_you_mean(folded, [*_SYNONYMS, "FLOAT[n]"])
         raise SchemaError(what, place=place, remedy=f"{meant}The types are {_KNOWN}")
 
 
+def stored_kind(node: Node) -> Kind:
+    """The kind as which the values of a logical type are stored."""
+    if node.name == "ENUM":
+        return Kind.TEXT
+    return Kind.INTEGER if node.is_integer else Kind.BLOB
+
+
+def collation_of(node: Node) -> str:
+    """The collating sequence in which SQLite compares the images of a logical type."""
+    if node.is_number:
+        return NUMBER_COLLATION
+    return TIME_COLLATION if node.is_moment else "BINARY"
+
+
+def shown_type(column_type: ColumnType) -> pa.DataType:
+    """The Arrow type in which users get a column; that of the engine, but for logical types."""
+    if column_type.logical is None:
+        return arrow_type(column_type)
+    from audiomem_sql.columns.logical.arrow_forms import arrow_of
+
+    return arrow_of(column_type.logical)
+
+
 def arrow_type(column_type: ColumnType) -> pa.DataType:
     """The exact Arrow type in which the engine passes a column around.
 
-    Timestamps are UTC and carry no zone.
+    Timestamps are UTC and carry no zone. Logical types are as they are stored; see ``shown_type``.
     """
     import pyarrow as pa
 
@@ -164,11 +224,28 @@ _DECLARED = {Kind.BOOLEAN: "BOOLEAN INTEGER", Kind.TIMESTAMP: "TIMESTAMP TEXT", 
 
 def sqlite_declaration(column_type: ColumnType) -> str:
     """The type in the statement for ``sqlite3_declare_vtab``, with the affinity of the table above."""
+    if column_type.logical is not None:
+        return _logical_declaration(column_type.logical)
     if column_type.element == INT8:
         return "BLOB"  # INT alone decides
     if column_type.kind is Kind.FLOAT:
         return f"{column_type} BLOB"  # FLOA alone would be REAL; BLOB comes first in SQLite's rules
     return _DECLARED.get(column_type.kind, column_type.kind.name)
+
+
+def _logical_declaration(node: Node) -> str:
+    """A declared type with the affinity TEXT, which numbers are compared as as well; UBIGINT is INTEGER.
+
+    INT in a name would decide, so that wide integers are called what they are shown as. Nothing may stand
+    behind a parenthesis.
+    """
+    if node.name == "DECIMAL":
+        return f"DECIMAL_TEXT({node.numbers[0]},{node.numbers[1]})"
+    if node.name in ("HUGEINT", "UHUGEINT"):
+        return "DECIMAL_TEXT(39,0)"
+    if node.name in ("UBIGINT", "INTERVAL"):
+        return node.name
+    return "JSON TEXT" if node.is_nested else f"{node.name} TEXT"
 
 
 def words_of(text: str, column_type: ColumnType) -> str | None:
@@ -192,6 +269,8 @@ def shown_declaration(column_type: ColumnType, words: str | None) -> str:
     NUMERIC to SQLite, and would take '2024' for a number. FLOAT[3] alone is REAL, which a column has of which
     it is the first part of a UNION ALL.
     """
+    if column_type.logical is not None:
+        return _logical_declaration(column_type.logical)
     shown = words or str(column_type)
     if column_type.element == INT8:
         return "BLOB"  # INT8 and TINYINT are of the affinity INTEGER, whatever follows

@@ -9,6 +9,6 @@ from __future__ import annotations
 
 from audiomem_sql.predicates.binding import TIME, bind
 from audiomem_sql.predicates.bounds import Bound
-from audiomem_sql.predicates.predicate import ROWID, And, Condition, Not, Op, Or, Predicate
+from audiomem_sql.predicates.predicate import ROWID, And, Condition, Not, Op, Or, Predicate, Stored
 
-__all__ = ["ROWID", "TIME", "And", "Bound", "Condition", "Not", "Op", "Or", "Predicate", "bind"]
+__all__ = ["ROWID", "TIME", "And", "Bound", "Condition", "Not", "Op", "Or", "Predicate", "Stored", "bind"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,10 @@ from audiomem_sql.predicates.bounds import (
     TimestampRange,
     Unknown,
 )
+from audiomem_sql.predicates.logical import bind_logical
 from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
-from audiomem_sql.predicates.predicate import Op, Predicate
+from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 from audiomem_sql.predicates.texts import (
     Collation,
     Matching,
@@ -75,14 +77,20 @@ def bind(
     value that is no time where the collation is TIME, and for one that is no text in TIME_COLLATION.
     """
     op = predicate.op
+    if _is_by_stored_form(predicate, column_type):
+        plain = partial(bind, literal=True)
+        return bind_logical(predicate, column_type, plain, literal=literal)
     if op is Op.IS_NULL:
         return Missing()
     if op is Op.NOT_NULL:
         return Every(unknown=Unknown.NEVER)
     if op is Op.TRUE:
-        if column_type.kind in _NUMBERS:
-            return _compare(Op.NE, 0, column_type, collation, literal)
-        return Truth(column_type=column_type)
+        is_number = column_type.kind in _NUMBERS and column_type.logical is None
+        return (
+            _compare(Op.NE, 0, column_type, collation, literal)
+            if is_number
+            else Truth(column_type=column_type)
+        )
     if op is Op.IN:
         values = [clean(value) for value in predicate.value]
         if collation in _TIMES:
@@ -100,6 +108,16 @@ def bind(
     if op is Op.STARTS_WITH:
         return _prefix(value, column_type)
     return _compare(op, value, column_type, collation, literal)
+
+
+def _is_by_stored_form(predicate: Predicate, column_type: ColumnType) -> bool:
+    """Whether it compares a logical value, or a null that IS asks for."""
+    node, op = column_type.logical, predicate.op
+    if node is None or node.name == "ENUM":
+        return False
+    if op in (Op.IS, Op.IS_NOT):
+        return isinstance(predicate.value, Stored) or clean(predicate.value) is not None
+    return op is Op.IN or op in COMPARISON_BY_OP
 
 
 def _time(value: SqlValue | None, collation: str) -> SqlValue | None:
@@ -304,7 +322,9 @@ def _text_set(
 
 
 def _match(op: Op, value: SqlValue, column_type: ColumnType, literal: bool) -> Bound:
-    kind = column_type.kind
+    kind = Kind.TEXT if column_type.logical is not None else column_type.kind
+    if column_type.logical is not None and not literal:
+        return Every(exact=False)
     if not literal and (kind not in (Kind.TEXT, Kind.JSON) or isinstance(value, bytes | float)):
         return Every(exact=False)
     if isinstance(value, bytes) or kind in _BLOBS:

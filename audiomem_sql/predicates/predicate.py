@@ -62,11 +62,19 @@ COMPARISON_BY_OP = {comparison.op: comparison for comparison in COMPARISONS}
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The value of a predicate on a column of a logical type, in its stored form."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Predicate:
     """``column OP value``.
 
     column: the number of the column in the schema, or ROWID; value: None, int, float, str or bytes, for IN a
-    collection of these, for IS_NULL, NOT_NULL and TRUE nothing.
+    collection of these, for IS_NULL, NOT_NULL and TRUE nothing. A column of a logical type may be compared
+    with ``Stored``.
     """
 
     column: int

@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from audiomem_sql.arrays import BoolArray
+from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.shown import common_array, common_type
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
-from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.errors import QueryError, did_you_mean
 from audiomem_sql.predicates.predicate import (
     COMPARISON_BY_OP,
@@ -30,6 +32,7 @@ from audiomem_sql.predicates.predicate import (
     Op,
     Or,
     Predicate,
+    Stored,
 )
 from audiomem_sql.scan.arrow_expression import (
     Call,
@@ -91,12 +94,17 @@ def _whole(expression: pc.Expression, schema: Schema, names: Sequence[str]) -> R
     columns = [schema.index(name) for name in names]
     number = "".join(names) + "#"  # no column is called that
     types = pa.schema(
-        [(name, arrow_type(schema.columns[column].type)) for name, column in zip(names, columns, strict=True)]
+        [
+            (name, common_type(schema.columns[column].type))
+            for name, column in zip(names, columns, strict=True)
+        ]
         + [(number, pa.int64())]
     )
 
     def evaluated(arrays: list[pa.Array[Any]]) -> BoolArray:
         count = len(arrays[0])
+        own = [schema.columns[column].type for column in columns]
+        arrays = list(map(common_array, arrays, own))
         batch = pa.RecordBatch.from_arrays([*arrays, pa.array(np.arange(count))], schema=types)
         try:
             rows = ds.InMemoryDataset(batch).to_table([number], expression, use_threads=False)
@@ -106,7 +114,7 @@ def _whole(expression: pc.Expression, schema: Schema, names: Sequence[str]) -> R
         mask[rows.column(0).to_numpy()] = True
         return mask
 
-    evaluated([pa.nulls(0, field.type) for field in types][:-1])
+    evaluated([pa.nulls(0, arrow_type(schema.columns[column].type)) for column in columns])
     return lambda load: evaluated([load(column) for column in columns])
 
 
@@ -158,6 +166,8 @@ def _comparison(node: Call, schema: Schema, nulls: bool) -> Condition:
         raise _UnknownError
     column = schema.index(left.name)
     scalar = _as(right, _type(column, schema))
+    if schema.columns[column].type.logical is not None:
+        return Predicate(column, op, _stored(scalar, schema.columns[column].type, op))
     value = _sql_value(scalar)
     if isinstance(value, float) and math.isnan(value):
         # nothing is equal to NaN, below or above it
@@ -194,7 +204,9 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
         raise _UnknownError
     if pa.types.is_nested(array.type):
         raise _UnknownError
-    values = (_sql_value(scalar) for scalar in array.drop_null())
+    logical = schema.columns[column].type.logical is not None
+    own = schema.columns[column].type
+    values = (_stored(scalar, own, Op.EQ) if logical else _sql_value(scalar) for scalar in array.drop_null())
     numbers = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
     member: Condition = Predicate(column, Op.IN, numbers)
     if array.null_count and null_matching == _MATCH_NULLS:
@@ -261,8 +273,9 @@ def _as(literal: Literal, wanted: Any) -> pa.Scalar[Any]:
         return value
     kinds = (pa.types.is_integer, pa.types.is_timestamp, _is_text, _is_blob)
     same = any(of(value.type) and of(wanted) for of in kinds)
-    if pa.types.is_timestamp(value.type) and value.type.tz is not None:
-        same = False
+    if pa.types.is_timestamp(value.type) and pa.types.is_timestamp(wanted):
+        same = (value.type.tz is None) == (wanted.tz is None)
+    same = same or (pa.types.is_decimal(value.type) and pa.types.is_decimal(wanted))
     if pa.types.is_integer(value.type) and pa.types.is_float64(wanted):
         same = value.as_py() is None or abs(value.as_py()) <= 1 << 53
     if not same:
@@ -283,6 +296,24 @@ def _sql_value(scalar: pa.Scalar[Any]) -> Any:
     return _BEFORE if micros < 0 else _AFTER
 
 
+def _stored(scalar: pa.Scalar[Any], column_type: ColumnType, op: Op) -> Stored | None:
+    """The stored form of a literal. _UnknownError for types whose stored forms have another order."""
+    node = column_type.logical
+    assert node is not None
+    is_text = pa.types.is_string(common_type(column_type))
+    if node.is_nested or is_text or node.name in ("ENUM", "INTERVAL"):
+        raise _UnknownError
+    if node.name == "UUID" and op not in (Op.EQ, Op.NE):
+        raise _UnknownError
+    if not scalar.is_valid:
+        return None
+    try:
+        array = pa.array([scalar.as_py()], scalar.type) if node.name == "UUID" else pa.repeat(scalar, 1)
+        return Stored(stored_form(node, array)[0].as_py())
+    except (pa.ArrowException, ValueError, OverflowError):
+        raise _UnknownError from None
+
+
 def _is_text(arrow: Any) -> bool:
     return bool(pa.types.is_string(arrow) or pa.types.is_large_string(arrow))
 
@@ -292,4 +323,4 @@ def _is_blob(arrow: Any) -> bool:
 
 
 def _type(column: int, schema: Schema) -> Any:
-    return arrow_type(schema.columns[column].type)
+    return common_type(schema.columns[column].type)

@@ -197,6 +197,8 @@ def _is_exact(schema: Schema, constraint: Constraint) -> bool:
     if constraint.op in _PATTERNS:
         return False
     kind = Kind.INTEGER if constraint.column == ROWID else schema.columns[constraint.column].type.kind
+    if constraint.column != ROWID and schema.columns[constraint.column].type.logical is not None:
+        return False
     if kind in _TEXTS and constraint.op in _COLLATION_UNKNOWN:
         return False
     if constraint.collation in (TIME, TIME_COLLATION):

@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 
 from audiomem_sql.blocks.encoding import Encoding
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.shown import common_type
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, UnsupportedError
 from audiomem_sql.table.arrow_scanner import Columns, FlacScanner
@@ -96,7 +97,11 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     def _arrow_schema(self) -> pa.Schema:
         """The columns as Arrow types them, of the snapshot."""
-        whole = self._snapshot.schema.visible.to_arrow()
+        visible = self._snapshot.schema.visible
+        whole = visible.shown()
+        for position, column in enumerate(visible.columns):
+            if column.type.logical is not None:
+                whole = whole.set(position, whole.field(position).with_type(common_type(column.type)))
         for position in self._coded_columns():
             field = whole.field(position)
             whole = whole.set(position, field.with_type(pa.dictionary(pa.int32(), field.type)))
@@ -112,7 +117,8 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             return frozenset()
         schema = self._snapshot.schema.visible
         for position, column in enumerate(schema.columns):
-            if column.type.kind is Kind.TEXT and column.id not in self._codes:
+            is_text = column.type.kind is Kind.TEXT and column.type.logical is None
+            if is_text and column.id not in self._codes:
                 self._codes[column.id] = _repeats(self._snapshot, position)
         return frozenset(
             position for position, column in enumerate(schema.columns) if self._codes.get(column.id)

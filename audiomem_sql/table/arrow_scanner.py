@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
+from audiomem_sql.columns.shown import common_array
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.scan.arrow_filter import filters_of_expression
@@ -58,6 +59,7 @@ class FlacScanner:
                 self._filters, self._row_filter = filters_of_expression(expression, schema)
         except (SchemaError, QueryError) as error:
             raise QueryError(error.what, file=self._path, remedy=error.remedy) from None
+        self._types = [schema.columns[place].type for place in self._places]
         complete = columns is None and self._computed is None
         self._read_schema = pa.schema(
             [dataset_schema.field(position) for position in self._places],
@@ -91,7 +93,9 @@ class FlacScanner:
         try:
             for batch in batches:
                 if self._places:
-                    rows = pa.RecordBatch.from_arrays(list(batch.arrays), schema=self._read_schema)
+                    rows = pa.RecordBatch.from_arrays(
+                        list(map(common_array, batch.arrays, self._types)), schema=self._read_schema
+                    )
                 else:
                     rows = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
                 for start in range(0, len(batch), self._batch_size):

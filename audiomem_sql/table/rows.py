@@ -14,6 +14,7 @@ from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.pandas_frames import index_names
 from audiomem_sql.columns.schema import Schema
+from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import InFile, QueryError, SchemaError
@@ -113,6 +114,7 @@ class Rows:
             return
         ahead = min(4, os.cpu_count() or 1) if whole else 1
         batches = scan(self.current, numbers, filters, row_filter=row_filter, ahead=ahead, whole=whole)
+        types = [self.schema.columns[number].type for number in numbers]
         while True:
             with InFile(self.path):
                 batch = next(batches, None)
@@ -120,9 +122,9 @@ class Rows:
                 return
             if limit is not None and limit <= len(batch):
                 arrays = [array.slice(0, limit) for array in batch.arrays]
-                yield _record_batch(arrays, limit, schema)
+                yield _record_batch(shown_arrays(arrays, types), limit, schema)
                 return
-            yield _record_batch(list(batch.arrays), len(batch), schema)
+            yield _record_batch(shown_arrays(batch.arrays, types), len(batch), schema)
             if limit is not None:
                 limit -= len(batch)
 
@@ -133,7 +135,7 @@ class Rows:
             raise SchemaError(f"columns is a list of names, not {columns!r}", remedy=f"Write [{columns!r}].")
         names = list(visible.names) if columns is None else list(map(str, columns))
         numbers = [visible.index(name) for name in names]
-        arrow = visible.to_arrow()
+        arrow = visible.shown()
         whole = len(set(numbers)) == len(visible)  # the metadata has constraints on several columns
         fields = [arrow.field(number) for number in numbers]
         return numbers, pa.schema(fields, arrow.metadata if whole else given_back(visible.metadata) or None)
@@ -226,6 +228,7 @@ class Rows:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
         readable, arrays = fetch_rows(self.current, rowids, numbers)
+        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         if not readable.any():  # damage is passed over
             return schema.empty_table()
         distances = np.concatenate([answer.distances for answer in answers])[readable]
@@ -293,6 +296,7 @@ class Rows:
             numbers, schema = self._projection(columns)
             rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
         readable, arrays = fetch_rows(self.current, rowids, numbers)
+        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
 
     def _count(self, k: Any, usual: int = USUAL_K) -> int:

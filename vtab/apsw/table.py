@@ -14,8 +14,9 @@ import apsw
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.exact_order import compare_numbers
 from audiomem_sql.columns.timestamps import compare
-from audiomem_sql.columns.types import TIME_COLLATION
+from audiomem_sql.columns.types import NUMBER_COLLATION, TIME_COLLATION
 from audiomem_sql.errors import BusyError, ConstraintError, InterruptError, SchemaError
 from audiomem_sql.search import bm25, highlight, snippet
 from audiomem_sql.vtab import arguments as creation
@@ -319,6 +320,7 @@ def register(connection: apsw.Connection) -> Module:
     """Make module ``audiomem`` known to ``connection``."""
     module = Module()
     connection.create_collation(TIME_COLLATION, compare)
+    connection.create_collation(NUMBER_COLLATION, compare_numbers)
     try:
         connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
     except Exception as error:

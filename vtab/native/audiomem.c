@@ -344,6 +344,9 @@ static int register_all(sqlite3 *db, char **message) {
   door->object = object;
   door->references = 2; /* the module's, and this function's */
   rc = sqlite3_create_collation_v2(db, "audiomem_time", SQLITE_UTF8, NULL, compare_times, NULL);
+  if (rc == SQLITE_OK) {
+    rc = sqlite3_create_collation_v2(db, "audiomem_decimal", SQLITE_UTF8, NULL, compare_numbers, NULL);
+  }
   if (rc == SQLITE_OK) rc = register_module(db, door);
   if (rc == SQLITE_OK) rc = register_scalars(db, door);
   if (rc == SQLITE_OK) rc = register_functions(db, door);

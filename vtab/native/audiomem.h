@@ -64,6 +64,7 @@ void plans_free(struct plans *);
 enum { TIME_SIZE = 32 };
 size_t time_text(char text[TIME_SIZE], int64_t micros); /* of microseconds since 1970; its length */
 /* The collating sequence of a TIMESTAMP. */
+int compare_numbers(void *, int left_size, const void *left, int right_size, const void *right);
 int compare_times(void *, int left_size, const void *left, int right_size, const void *right);
 
 /* ---- table.c --------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,8 @@ PASSAGES = "passages"
 VECTOR_ELEMENTS = "vector-elements"
 #: The feature of segments whose block directories have pages in the data stream.
 DIRECTORY_PAGES = "directory-pages"
+#: The feature of tables with columns whose values mean more than what they are stored as.
+LOGICAL_TYPES = "logical-types"
 #: The feature of segments of a table in a store: versions and rowids are those that its manifest says.
 MANIFEST_NUMBERS = "manifest-numbers"
 #: How the options of a catalog say so: name and value.
@@ -55,4 +57,5 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
     DIRECTORY_PAGES: lambda catalog: any(
         entry is not None and isinstance(entry.blocks, GroupedDirectory) for entry in catalog.entries
     ),
+    LOGICAL_TYPES: lambda catalog: any(column.type.logical is not None for column in catalog.schema.columns),
 }

@@ -1,0 +1,223 @@
+"""What SQLite shows of logical types: texts, made for whole arrays.
+
+Exact numbers have all digits of their scale, dates and times are as DuckDB writes them, a time zone is
+``+00:00``, nested values are JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.logical.fixed import from_stored, to_stored
+from audiomem_sql.columns.logical.nested import decode_nested
+from audiomem_sql.columns.logical.node import ITEMS, Node
+from audiomem_sql.columns.logical.parsing import PER_SECOND, bignum_value, bit_text, clock_text, timetz_text
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render_many
+from audiomem_sql.columns.views import integers, valid
+
+
+def sql_images(node: Node, array: Any) -> list[Any]:
+    """The values that SQL sees of a stored array, None for NULL."""
+    there = valid(array)
+    if node.is_integer:
+        images = _integer_images(node, np.where(there, integers(array), 0))
+        return (
+            images
+            if there.all()
+            else [image if here else None for image, here in zip(images, there.tolist(), strict=True)]
+        )
+    if node.name == "ENUM":
+        return list(array.to_pylist())
+    if node.is_nested:
+        return json_texts(node, decode_nested(node, array))
+    show = _OF_BYTES.get(node.name)
+    if show is not None:
+        return [None if value is None else show(value) for value in array.to_pylist()]
+    values = from_stored(node, array).to_pylist()
+    if node.name == "DECIMAL":
+        return [None if value is None else f"{value:f}" for value in values]
+    return [None if value is None else str(int(value)) for value in values]
+
+
+def _integer_images(node: Node, numbers: I64Array) -> list[Any]:
+    if node.name == "DECIMAL":
+        return _decimals(numbers, node.numbers[1])
+    if node.name == "UBIGINT":
+        plain = (numbers.view(np.uint64) ^ np.uint64(1 << 63)).tolist()
+        return [value if value < 1 << 63 else str(value) for value in plain]
+    if node.name == "DATE":
+        return _dates(numbers)
+    if node.name == "TIMETZ":
+        return list(map(timetz_text, numbers.tolist()))
+    per_second = PER_SECOND[node.unit]
+    if node.name.startswith("TIMESTAMP"):
+        texts = _moments(numbers, per_second)
+        return [_zoned(text) for text in texts] if node.name.startswith("TIMESTAMPTZ") else texts
+    if node.name.startswith("DURATION"):
+        scale = 10**9 // per_second
+        return [interval_text(0, 0, number * scale) for number in numbers.tolist()]
+    return [clock_text(number, per_second) for number in numbers.tolist()]
+
+
+def _decimals(numbers: I64Array, scale: int) -> list[str]:
+    if not scale:
+        return list(map(str, numbers.tolist()))
+    texts = [str(number) for number in np.abs(numbers).view(np.uint64).tolist()]
+    signs = (numbers < 0).tolist()
+    made = []
+    for text, sign in zip(texts, signs, strict=True):
+        text = text.zfill(scale + 1)
+        made.append(f"{'-' if sign else ''}{text[:-scale]}.{text[-scale:]}")
+    return made
+
+
+def _dates(days: I64Array) -> list[str]:
+    if not len(days):
+        return []
+    if days.min() >= -719_162 and days.max() <= 2_932_896:
+        return [text[:10] for text in render_many(days * 86_400_000_000)]
+    return list(map(date_text, days.tolist()))
+
+
+def date_text(days: int) -> str:
+    """YYYY-MM-DD, with (BC) for years before the first."""
+    if abs(days) == 2**31 - 1:
+        return "infinity" if days > 0 else "-infinity"
+    cycles, inside = divmod(days + 719_162, 146_097)
+    day = date.fromordinal(inside + 1)
+    year = day.year + 400 * cycles
+    return f"{year if year > 0 else 1 - year:04d}-{day.month:02d}-{day.day:02d}{'' if year > 0 else ' (BC)'}"
+
+
+def _moments(numbers: I64Array, per_second: int) -> list[str]:
+    if per_second <= 10**6 and len(numbers):
+        scale = 10**6 // per_second
+        if numbers.min() >= MIN_MICROS // scale and numbers.max() <= MAX_MICROS // scale:
+            return render_many(numbers * scale)
+    return [moment_text(number, per_second) for number in numbers.tolist()]
+
+
+def moment_text(number: int, per_second: int) -> str:
+    """YYYY-MM-DD HH:MM:SS, with what is behind the second less its zeros."""
+    if abs(number) == (1 << 63) - 1:
+        return "infinity" if number > 0 else "-infinity"
+    days, clock = divmod(number, 86_400 * per_second)
+    day = date_text(days)
+    text = clock_text(clock, per_second)
+    return f"{day[:-5]} {text} (BC)" if day.endswith("(BC)") else f"{day} {text}"
+
+
+def _zoned(text: str) -> str:
+    if text.endswith(" (BC)"):
+        return f"{text[:-5]}+00:00 (BC)"
+    return text if text.endswith("infinity") else f"{text}+00:00"
+
+
+def interval_text(months: int, days: int, nanos: int) -> str:
+    """As DuckDB writes it: 1 year 2 months 3 days 00:00:04.5."""
+    parts = []
+    years, months = int(months / 12), int(math.fmod(months, 12))
+    for amount, unit in ((years, "year"), (months, "month"), (days, "day")):
+        if amount:
+            parts.append(f"{amount} {unit}{'' if abs(amount) == 1 else 's'}")
+    if nanos or not parts:
+        seconds, rest = divmod(abs(nanos), 10**9)
+        text = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        text += f".{rest:09d}".rstrip("0") if rest else ""
+        parts.append(f"-{text}" if nanos < 0 else text)
+    return " ".join(parts)
+
+
+def _interval(stored: bytes) -> str:
+    months, days, nanos = (
+        int.from_bytes(stored[start:end], "big") - (1 << (8 * (end - start) - 1))
+        for start, end in ((16, 20), (20, 24), (24, 32))
+    )
+    return interval_text(months, days, nanos)
+
+
+_OF_BYTES: dict[str, Callable[[bytes], str]] = {
+    "UUID": lambda stored: str(uuid.UUID(bytes=stored)),
+    "BIT": bit_text,
+    "BIGNUM": lambda stored: str(bignum_value(stored)),
+    "INTERVAL": _interval,
+}
+
+
+def json_texts(node: Node, array: Any) -> list[str | None]:
+    """Nested values, an array of ``arrow_of(node)``, as JSON.
+
+    A map is an object if its keys are texts, else a list of pairs. Exact numbers, dates, times and bytes are
+    texts, as is what is no finite number.
+    """
+    made = []
+    for value in _plain(node, array).to_pylist():
+        made.append(
+            None
+            if value is None
+            else json.dumps(_shaped(node, value), ensure_ascii=False, separators=(",", ":"))
+        )
+    return made
+
+
+def _plain(node: Node, array: Any) -> Any:
+    """The same with items that JSON has, or that are texts already."""
+    if isinstance(array, pa.ExtensionArray) and node.name == "JSON":
+        return array.storage
+    if not node.is_nested:
+        if node.name == "BLOB":
+            return pa.array(
+                [None if value is None else value.hex() for value in array.to_pylist()], pa.string()
+            )
+        if node.name in ITEMS and node.name != "TIMESTAMP":
+            return array
+        if node.name == "TIMESTAMP":
+            micros = np.where(valid(array), array.view(pa.int64()).fill_null(0).to_numpy(), 0)
+            images: list[Any] = _moments(micros, 10**6)
+            return pa.array(images, pa.string(), mask=~valid(array))
+        if node.name == "UBIGINT":
+            return array
+        images = sql_images(node, to_stored(node, array))
+        return pa.array(images, pa.string())
+    mask = pa.array(~valid(array))
+    if node.name == "STRUCT":
+        items = [_plain(child, array.field(number)) for number, child in enumerate(node.children)]
+        return pa.StructArray.from_arrays(items, [str(number) for number in range(len(items))], mask=mask)
+    if node.name == "ARRAY":
+        items = _plain(node.children[0], array.values)
+        return pa.FixedSizeListArray.from_arrays(items, node.numbers[0], mask=mask)
+    offsets = pa.array(np.frombuffer(array.buffers()[1], np.int32, len(array) + 1, 4 * array.offset))
+    if node.name == "LIST":
+        return pa.ListArray.from_arrays(offsets, _plain(node.children[0], array.values), mask=mask)
+    key, item = node.children
+    pairs = pa.StructArray.from_arrays([_plain(key, array.keys), _plain(item, array.items)], ["0", "1"])
+    return pa.ListArray.from_arrays(offsets, pairs, mask=mask)
+
+
+def _shaped(node: Node, value: Any) -> Any:
+    """One value, with the names of its fields."""
+    if value is None:
+        return None
+    if node.name in ("LIST", "ARRAY"):
+        return [_shaped(node.children[0], item) for item in value]
+    if node.name == "STRUCT":
+        fields = enumerate(zip(node.words, node.children, strict=True))
+        return {word: _shaped(child, value[str(number)]) for number, (word, child) in fields}
+    if node.name == "MAP":
+        key, item = node.children
+        pairs = [(_shaped(key, pair["0"]), _shaped(item, pair["1"])) for pair in value]
+        return (
+            dict(pairs) if all(isinstance(left, str) for left, _ in pairs) else [list(pair) for pair in pairs]
+        )
+    if node.name == "JSON":
+        return json.loads(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
