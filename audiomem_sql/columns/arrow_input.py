@@ -36,6 +36,10 @@ from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
 
 
+#: In the metadata of a field: Arrow found its type in Python objects.
+_OBJECTS = b"audiomem:objects"
+
+
 class _Missing(Enum):
     """Stands in the place of a column that one dict of a list lacks."""
 
@@ -78,7 +82,7 @@ def to_table(
     if schema is None:
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
         own = given_back(kept(metadata, "the table"))
-        typed = {name for name, source in sources.items() if isinstance(source, tuple)}
+        typed = {name for name, source in sources.items() if _is_typed(source)}
         schema, sources = _schema_of(arrow, typed, own, primary_key, semantic), dict(arrow)
     if unknown := [name for name in sources if name not in schema]:
         raise SchemaError(
@@ -252,7 +256,9 @@ def _from_pandas(
         if schema is None or series.dtype != object:
             try:
                 item, chunks = _arrow(pa.Array.from_pandas(series))
-                return item.with_metadata({BACKEND: backend_of(series.dtype, item.type)}), chunks
+                told = {BACKEND: backend_of(series.dtype, item.type)}
+                told |= {_OBJECTS: b"1"} if series.dtype == object else {}
+                return item.with_metadata(told), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
         return list(series)
@@ -346,6 +352,11 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
             f"column {name} has no type that holds all of its values: {error}",
             remedy="Convert them to one type, or give a schema",
         ) from error
+
+
+def _is_typed(source: _Source) -> bool:
+    """Whether a column came with a type, which was not found in Python's values."""
+    return isinstance(source, tuple) and _OBJECTS not in (source[0].metadata or {})
 
 
 def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:

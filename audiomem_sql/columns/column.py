@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audiomem_sql.columns.lexemes import bare, quote, text_literal
+from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.tokenizers import AUTO, UNSAID, parse_tokenizer
 from audiomem_sql.columns.types import (
     BIT,
+    STORED,
     TIME_COLLATION,
     ColumnType,
     Kind,
@@ -205,6 +207,16 @@ class Column:
             name = collation_of(self.type.logical)
             return "" if name == "BINARY" else f" COLLATE {name}"
         return "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
+
+    def arrow_metadata(self) -> dict[bytes, bytes]:
+        """The metadata of its field in Arrow: the definition, and what users wrote there."""
+        told = {b"audiomem:type": str(self.type).encode()}
+        told |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(self, flag)}
+        told |= {} if self.type.logical is None else {STORED: b"1"}
+        for key, absent in TEXTS.items():
+            if (text := getattr(self, key)) != absent:
+                told[f"audiomem:{key}".encode()] = text.encode()
+        return given_back(self.metadata) | told
 
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict; what has its default is left out."""

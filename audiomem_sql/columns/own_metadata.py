@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
-from audiomem_sql.columns.arrow_types import ArrowField, ArrowType
 from audiomem_sql.errors import LimitError
 
 #: What this package writes there begins so.
@@ -40,8 +40,11 @@ def kept(metadata: Mapping[bytes, bytes] | None, place: str) -> str | None:
     return json.dumps({key.decode("latin-1"): value.decode("latin-1") for key, value in own.items()})
 
 
-def kept_of_field(item: ArrowField, name: str, stored: ArrowType) -> str | None:
-    """:func:`kept` of a field. The name of an extension is left out where its values are stored otherwise."""
+def kept_of_field(item: Any, name: str, stored: Any) -> str | None:
+    """:func:`kept` of an Arrow field, whose values come back as the Arrow type ``stored``.
+
+    The name of an extension is left out where that is another type.
+    """
     metadata = item.metadata or {}
     if item.type != stored:
         metadata = {key: value for key, value in metadata.items() if not key.startswith(_EXTENSION)}

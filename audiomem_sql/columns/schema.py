@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.columns.arguments import is_option, parse_definition, parse_options
 from audiomem_sql.columns.arrow_types import told_of
 from audiomem_sql.columns.column import (
-    FLAGS,
-    TEXTS,
     Column,
     check,
     check_key_type,
@@ -364,16 +362,7 @@ class Schema:
 
         fields = []
         for column in self.columns:
-            metadata = {b"audiomem:type": str(column.type).encode()}
-            metadata |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(column, flag)}
-            metadata |= {} if column.type.logical is None else {STORED: b"1"}
-            metadata |= {
-                f"audiomem:{key}".encode(): text.encode()
-                for key, absent in TEXTS.items()
-                if (text := getattr(column, key)) != absent
-            }
-            metadata = given_back(column.metadata) | metadata
-            nullable = column.is_rowid or not column.not_null
+            nullable, metadata = column.is_rowid or not column.not_null, column.arrow_metadata()
             fields.append(
                 pa.field(column.name, arrow_type(column.type), nullable=nullable, metadata=metadata)
             )
