@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,23 @@ def test_what_a_version_of_the_rows_cannot_change_is_refused(tmp_path: Path) -> 
     with pytest.raises(AudioMemError):
         am.write_flac([{"a": object()}], path, if_exists="replace")
     assert am.read_flac(path)["a"].tolist() == [2]
+
+
+def test_logical_types_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "t.flac"
+    kept = pa.field("d", pa.decimal128(9, 2))
+    first = pa.table(
+        {"d": [Decimal("1.25")], "t": pa.array([1], pa.int64())}, pa.schema([kept, ("t", pa.int64())])
+    )
+    second = pa.table({"d": [None, Decimal("-7.50")], "t": pa.array([[1], None], pa.list_(pa.int64()))})
+    second = second.cast(pa.schema([kept, ("t", pa.list_(pa.int64()))]))
+    am.write_flac(first, path).close()
+    with am.write_flac(second, path, if_exists="replace") as table:
+        assert table.to_arrow().to_pylist() == second.to_pylist()
+        assert table.schema.ids == (0, 2)
+        table.vacuum()
+        assert table.checkout(2).to_arrow().to_pylist() == first.to_pylist()
+        assert table.to_arrow().schema.types == second.schema.types
 
 
 def test_sources_of_replaced_rows_are_read_again(tmp_path: Path) -> None:
