@@ -48,7 +48,7 @@ class DataFrameAccessor:
         self,
         path: str | os.PathLike[str],
         *,
-        index: bool = False,
+        index: bool | None = None,
         primary_key: str | None = None,
         semantic: str | Iterable[str] = (),
         if_exists: str = "fail",
@@ -56,13 +56,17 @@ class DataFrameAccessor:
     ) -> None:
         """Write the frame to a FLAC file.
 
-        index: write the index, too, as the first columns. The rest is as in :func:`audiomem_sql.write_flac`,
-        whose table this closes: a column keeps its dtype, and one of a type that no column has is refused by
-        its name.
+        The arguments are those of :func:`audiomem_sql.write_flac`, whose table this closes: columns and the
+        index keep their dtypes, and a column of a type that no column has is refused by its name.
         """
-        frame = self._frame.reset_index() if index else self._frame
         write_flac(
-            frame, path, primary_key=primary_key, semantic=semantic, if_exists=if_exists, **options
+            self._frame,
+            path,
+            primary_key=primary_key,
+            semantic=semantic,
+            if_exists=if_exists,
+            index=index,
+            **options,
         ).close()
 
     def append_to(self, table: Table | str | os.PathLike[str], *, message: str | None = None) -> int:

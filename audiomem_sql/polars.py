@@ -13,7 +13,7 @@ import pyarrow as pa
 from audiomem_sql.columns.arrow_types import ArrowType
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.origins import Origin, parse_origin
-from audiomem_sql.columns.types import arrow_type
+from audiomem_sql.columns.shown import common_array, common_type
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
 from audiomem_sql.predicates import Condition
 from audiomem_sql.scan import filters_of, scan
@@ -87,24 +87,24 @@ def scan_flac(
 
 
 def _columns_of(schema: Schema, stored_types: bool) -> dict[str, tuple[Column, Origin | None]]:
-    return {
-        column.name: (column, None if stored_types else parse_origin(column.origin))
-        for column in schema.columns
-    }
+    found = {}
+    for column in schema.columns:
+        origin = None if stored_types else parse_origin(column.origin)
+        found[column.name] = (column, None if origin is None or origin.is_own else origin)
+    return found
 
 
 def _seen_type(column: Column, origin: Origin | None) -> ArrowType:
     if origin is None:
-        return arrow_type(column.type)
+        return common_type(column.type)
     return pa.dictionary(pa.int32(), origin.type) if origin.category else origin.type
 
 
 def _dtype(column: Column, origin: Origin | None) -> Any:
     """The dtype of polars that a column is seen in."""
     if origin is not None and origin.category and pa.types.is_string(origin.type):
-        kinds = [str(kind) for kind in origin.categories or ()]
-        return pl.Enum(kinds) if origin.ordered and kinds else pl.Categorical()
-    plain = arrow_type(column.type) if origin is None else origin.type
+        return pl.Enum(origin.categories.to_pylist()) if origin.ordered else pl.Categorical()
+    plain = common_type(column.type) if origin is None else origin.type
     return pl.Series(pl.from_arrow(pa.chunked_array([], plain))).dtype
 
 
@@ -142,7 +142,7 @@ def _frames(
 def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:
     if pa.types.is_fixed_size_list(array.type):  # polars misreads a part of an array of these
         array = array.take(pa.array(np.arange(len(array))))
-    chunked = pa.chunked_array([array])
+    chunked = pa.chunked_array([common_array(array, column.type)])
     if origin is None:
         return pl.Series(name, pl.from_arrow(chunked))
     if not origin.category:

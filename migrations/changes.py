@@ -14,6 +14,7 @@ from audiomem_sql.columns.column import Column, check, fold
 from audiomem_sql.columns.defaults import constant, is_constant
 from audiomem_sql.columns.hidden import check_new_name
 from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, quote, text_literal
+from audiomem_sql.columns.own_metadata import with_renamed
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.columns.types import Kind
@@ -74,7 +75,7 @@ class AddColumn:
             )
         visible = len(schema.visible)
         columns = (*schema.columns[:visible], replace(column, id=next_column), *schema.columns[visible:])
-        return Schema(columns, (*schema.checks, *added.checks), schema.keys)
+        return replace(schema, columns=columns, checks=(*schema.checks, *added.checks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,8 @@ class RenameColumn:
             for key in schema.keys
         ]
         checks = with_renamed_column(schema, column.name, self.new) if schema.checks else ()
-        return Schema(tuple(columns), checks, tuple(keys))
+        metadata = with_renamed(schema.metadata, column.name, self.new)
+        return Schema(tuple(columns), checks, tuple(keys), metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ FOREIGN = {
 #: to_pandas needs pandas; SQLite itself evaluates DEFAULT and CHECK.
 ALLOWED = {
     "columns.to_pandas": {"pandas"},
+    "columns.pandas_frames": {"pandas"},
     "table.reader": {"pandas"},
     "table.rows": {"pandas"},
     "columns.arrow_input": {"pandas"},

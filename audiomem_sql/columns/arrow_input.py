@@ -2,13 +2,13 @@
 
 Taken are a pyarrow Table, RecordBatch, RecordBatchReader or Dataset, a pandas DataFrame, a polars DataFrame
 or LazyFrame, whatever has ``__arrow_c_stream__`` (DuckDB, …), a list of dicts, and a dict of lists or arrays.
-The index of a DataFrame is left out: call ``reset_index()`` to keep it. In messages, rows are counted from 0.
+Of the index of a DataFrame see ``pandas_frames``. In messages, rows are counted from 0.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -24,14 +24,20 @@ from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.origins import BACKEND, origin_of
+from audiomem_sql.columns.own_metadata import given_back, kept, kept_of_field
+from audiomem_sql.columns.pandas_frames import backend_of, columns_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.tokenizers import AUTO
-from audiomem_sql.columns.types import STORED
+from audiomem_sql.columns.types import STORED, shown_type
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
+
+
+#: In the metadata of a field: Arrow found its type in Python objects.
+_OBJECTS = b"audiomem:objects"
 
 
 class _Missing(Enum):
@@ -45,13 +51,14 @@ def to_table(
     schema: Schema | None = None,
     primary_key: str | None = None,
     semantic: str | Iterable[str] = (),
+    index: bool | None = None,
 ) -> tuple[pa.Table, Schema]:
     """The rows of ``data`` as a table of ``schema.to_arrow()``, and the schema.
 
     With a schema, columns are matched by name without regard to case, and those that are missing take their
     default, or else NULL. A NULL that is there stays one. Without a schema it is inferred, as in
     ``schema_of_arrow``, with ``primary_key`` and ``semantic``; a list of vectors of variable length takes its
-    width from its first vector.
+    width from its first vector. index: of a data frame of pandas, see ``pandas_frames``.
 
     Raises
     ------
@@ -64,7 +71,7 @@ def to_table(
         raise OptionError(
             "primary_key and semantic belong to a new table", remedy="The schema says both already"
         )
-    rows, sources = _sources(data, typed=schema is not None)
+    rows, sources, metadata = _sources(data, schema, index)
     folded: dict[str, str] = {}
     for name in sources:
         if (other := folded.setdefault(fold(name), name)) != name:
@@ -74,17 +81,9 @@ def to_table(
             )
     if schema is None:
         arrow = {name: _inferred(name, source) for name, source in sources.items()}
-        widths = {
-            name: width
-            for name, (_, chunks) in arrow.items()
-            if (width := _common_width(chunks, typed=isinstance(sources[name], tuple)))
-        }
-        fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
-        schema = schema_of_arrow(fields, primary_key, semantic, widths)
-        schema = schema.changed(
-            [replace(column, origin=origin_of(*arrow[column.name], column.type)) for column in schema.columns]
-        )
-        sources = dict(arrow)
+        own = given_back(kept(metadata, "the table"))
+        typed = {name for name, source in sources.items() if _is_typed(source)}
+        schema, sources = _schema_of(arrow, typed, own, primary_key, semantic), dict(arrow)
     if unknown := [name for name in sources if name not in schema]:
         raise SchemaError(
             f"the table has no column {', '.join(unknown)}",
@@ -101,6 +100,29 @@ def to_table(
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
+
+
+def _schema_of(
+    arrow: Mapping[str, tuple[ArrowField, list[ArrowArray]]],
+    typed: Collection[str],
+    metadata: Mapping[bytes, bytes],
+    primary_key: str | None,
+    semantic: str | Iterable[str],
+) -> Schema:
+    """The schema of columns of Arrow data, with what they were made of. typed: those that came as such."""
+    widths = {
+        name: width
+        for name, (_, chunks) in arrow.items()
+        if (width := _common_width(chunks, typed=name in typed))
+    }
+    fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()], metadata)
+    schema = schema_of_arrow(fields, primary_key, semantic, widths)
+    return schema.changed(
+        [
+            replace(column, origin=origin_of(item, arrow[column.name][1], column.type))
+            for column, item in zip(schema.columns, fields, strict=True)
+        ]
+    )
 
 
 def schema_of_arrow(
@@ -156,12 +178,13 @@ def schema_of_arrow(
             tokenize=declared.get("tokenize", AUTO),
             vector_index=declared.get("vector_index"),
         )
-        columns.append(column)
+        told = kept_of_field(item, item.name, shown_type(column.type))
+        columns.append(replace(column, metadata=told))
     checks, keys = told_together(schema.metadata, [column.name for column in columns])
     if primary_key is not None or any(column.primary_key for column in columns):
         keys = tuple(key for key in keys if not key.primary)
     understood = tuple(check for check in checks if _is_understood(check, columns))
-    return Schema(tuple(columns), understood, keys)
+    return Schema(tuple(columns), understood, keys, kept(schema.metadata, "the table"))
 
 
 def _is_understood(check: Check, columns: Sequence[Column]) -> bool:
@@ -173,18 +196,21 @@ def _is_understood(check: Check, columns: Sequence[Column]) -> bool:
     return True
 
 
-def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
-    """The number of rows and the columns.
+def _sources(
+    data: Any, schema: Schema | None, index: bool | None
+) -> tuple[int, dict[str, _Source], Mapping[bytes, bytes] | None]:
+    """The number of rows, the columns, and the metadata of all.
 
-    Python values stay what they are if ``typed``, as a schema will tell.
+    Python values stay what they are where there is a schema, as that will tell.
     """
+    typed = schema is not None
     # Another thread may be in the middle of importing it: what has no DataFrame yet has made no data frame.
     frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
     polars = sys.modules.get("polars")
     polars = polars if hasattr(polars, "LazyFrame") else None
     try:
         if frame is not None and isinstance(data, frame):
-            return _from_pandas(data, typed)
+            return _from_pandas(data, schema, index)
         if isinstance(data, pa.Table):
             table = data
         elif isinstance(data, pa.RecordBatch):
@@ -192,17 +218,17 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
         elif isinstance(data, pa.RecordBatchReader):
             table = data.read_all()
         elif polars is not None and isinstance(data, polars.DataFrame):
-            return data.height, _named((series.name, _from_polars(series)) for series in data)
+            return data.height, _named((series.name, _from_polars(series)) for series in data), None
         elif polars is not None and isinstance(data, polars.LazyFrame):
-            return _sources(data.collect(), typed)
+            return _sources(data.collect(), schema, index)
         elif hasattr(data, "scanner") and hasattr(data, "to_table"):
             table = data.to_table()
         elif hasattr(data, "__arrow_c_stream__"):
             table = pa.RecordBatchReader.from_stream(data).read_all()
         elif isinstance(data, Mapping):
-            return _from_columns(data)
+            return *_from_columns(data), None
         elif isinstance(data, list | tuple):
-            return _from_rows(data, typed)
+            return *_from_rows(data, typed), None
         else:
             raise DataTypeError(
                 f"a value of type {type(data).__name__} is no table",
@@ -210,9 +236,8 @@ def _sources(data: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
             )
     except pa.ArrowException as error:
         raise DataTypeError(f"the Arrow data cannot be read: {error}") from error
-    return table.num_rows, _named(
-        (item.name, (item, table.column(i).chunks)) for i, item in enumerate(table.schema)
-    )
+    columns = _named((item.name, (item, table.column(i).chunks)) for i, item in enumerate(table.schema))
+    return table.num_rows, columns, table.schema.metadata
 
 
 def _named(columns: Iterable[tuple[str, _Source]]) -> dict[str, _Source]:
@@ -224,18 +249,22 @@ def _named(columns: Iterable[tuple[str, _Source]]) -> dict[str, _Source]:
     return named
 
 
-def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
+def _from_pandas(
+    frame: Any, schema: Schema | None, index: bool | None
+) -> tuple[int, dict[str, _Source], Mapping[bytes, bytes] | None]:
     def source(series: Any) -> _Source:
-        if not typed or series.dtype != object:
+        if schema is None or series.dtype != object:
             try:
                 item, chunks = _arrow(pa.Array.from_pandas(series))
-                return item.with_metadata({BACKEND: _backend(series.dtype)}), chunks
+                told = {BACKEND: backend_of(series.dtype, item.type)}
+                told |= {_OBJECTS: b"1"} if series.dtype == object else {}
+                return item.with_metadata(told), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
         return list(series)
 
-    columns = ((str(label), source(frame.iloc[:, i])) for i, label in enumerate(frame.columns))
-    return len(frame), _named(columns)
+    columns, metadata = columns_of(frame, schema, index)
+    return len(frame), _named((name, source(series)) for name, series in columns), metadata
 
 
 def _from_polars(series: Any) -> _Source:
@@ -251,14 +280,6 @@ def _from_polars(series: Any) -> _Source:
         + (f": {cause}" if cause else ""),
         remedy="Cast the column, or leave it out",
     ) from cause
-
-
-def _backend(dtype: Any) -> bytes:
-    """Which of pandas' families a dtype belongs to, empty for numpy's."""
-    if hasattr(dtype, "pyarrow_dtype"):
-        return b"pyarrow"
-    missing = getattr(dtype, "na_value", None)
-    return b"numpy_nullable" if missing is not None and missing is sys.modules["pandas"].NA else b""
 
 
 def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
@@ -331,6 +352,11 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
             f"column {name} has no type that holds all of its values: {error}",
             remedy="Convert them to one type, or give a schema",
         ) from error
+
+
+def _is_typed(source: _Source) -> bool:
+    """Whether a column came with a type, which was not found in Python's values."""
+    return isinstance(source, tuple) and _OBJECTS not in (source[0].metadata or {})
 
 
 def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audiomem_sql.columns.lexemes import bare, quote, text_literal
+from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.tokenizers import AUTO, UNSAID, parse_tokenizer
 from audiomem_sql.columns.types import (
     BIT,
+    STORED,
     TIME_COLLATION,
     ColumnType,
     Kind,
@@ -61,6 +63,8 @@ _COLLATED = (Kind.TEXT, Kind.INTEGER, Kind.REAL, Kind.BLOB, Kind.BOOLEAN)
 ORIGIN = "x_origin"
 #: The same for the words with which its user wrote its type.
 TYPE_WORDS = "x_type_words"
+#: The same for the metadata that the field had in Arrow.
+METADATA = "x_metadata"
 
 
 def fold(name: str) -> str:
@@ -83,8 +87,9 @@ class Column:
     for its value. ``type_words`` is the type as the user wrote it, such as VARCHAR(20); None: by its name.
     ``vector_index``: what INDEXED says of a column of vectors, as ``VectorIndexOptions`` writes it; of any
     other column ``indexed`` says that it is. ``origin`` says what it was in the data frame that it came from,
-    see ``origins``; it is no part of the definition. ``tokenize`` says how the words of a
-    column are made that is ``indexed``, see ``tokenizers``.
+    see ``origins``, and ``metadata`` what was written beside it there, see ``own_metadata``; they are no part
+    of the definition. ``tokenize`` says how the words of a column are made that is ``indexed``, see
+    ``tokenizers``.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Column:
     key_conflict: str = "ABORT"
     tokenize: str = AUTO
     vector_index: str | None = None
+    metadata: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.indexed and self.type.kind is Kind.FLOAT:
@@ -207,6 +213,16 @@ class Column:
             return "" if name == "BINARY" else f" COLLATE {name}"
         return "" if self.collation == "BINARY" else f" COLLATE {self.collation}"
 
+    def arrow_metadata(self) -> dict[bytes, bytes]:
+        """The metadata of its field in Arrow: the definition, and what users wrote there."""
+        told = {b"audiomem:type": str(self.type).encode()}
+        told |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(self, flag)}
+        told |= {} if self.type.logical is None else {STORED: b"1"}
+        for key, absent in TEXTS.items():
+            if (text := getattr(self, key)) != absent:
+                told[f"audiomem:{key}".encode()] = text.encode()
+        return given_back(self.metadata) | told
+
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict; what has its default is left out."""
         packed: dict[str, Any] = {"name": self.name, "type": str(self.type)}
@@ -218,6 +234,8 @@ class Column:
             packed[ORIGIN] = self.origin
         if self.type_words is not None:
             packed[TYPE_WORDS] = self.type_words
+        if self.metadata is not None:
+            packed[METADATA] = self.metadata
         return packed
 
     @classmethod
@@ -234,6 +252,8 @@ class Column:
         settings: dict[str, Any] = {"tokenize": UNSAID}
         if isinstance(packed.get(ORIGIN), str):
             settings["origin"] = packed[ORIGIN]
+        if isinstance(packed.get(METADATA), str):
+            settings["metadata"] = packed[METADATA]
         for key, value in packed.items():
             if key in ("name", "type") or (isinstance(key, str) and key.startswith("x_")):
                 continue

@@ -82,4 +82,4 @@ def union(newest: Schema, older: Iterable[Schema]) -> Schema:
     if len(columns) == len(newest) and tuple(columns) == newest.columns:
         return newest
     columns.sort(key=lambda column: column.is_hidden)  # columns of vectors are behind all others
-    return Schema(tuple(columns), newest.checks, newest.keys)
+    return newest.changed(columns)

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 from audiomem_sql.columns.arguments import is_option, parse_definition, parse_options
 from audiomem_sql.columns.arrow_types import told_of
 from audiomem_sql.columns.column import (
-    FLAGS,
-    TEXTS,
     Column,
     check,
     check_key_type,
@@ -25,6 +23,7 @@ from audiomem_sql.columns.column import (
     refusal,
 )
 from audiomem_sql.columns.constraints import Check, Key, check_constraint, with_autoincrement, with_keys
+from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.text_vectors import added_columns, check_hidden, passages_of, vectors_of
 from audiomem_sql.columns.types import STORED, arrow_type, shown_type
 from audiomem_sql.columns.vector_index import VectorIndexOptions
@@ -48,6 +47,8 @@ __all__ = [
 
 #: SQLite's limit of 2,000 columns counts the hidden ones, of which six find room in the widest table.
 MAX_COLUMNS = 2000 - 6
+#: The key in the catalog, in the first column; readers that do not know it pass over it.
+_METADATA = "x_table_metadata"
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class Schema:
     ids.
 
     checks: of columns and of the table, in the order in which they are tried. keys: those of several columns;
-    a key of one is said by its column.
+    a key of one is said by its column. metadata: what users wrote beside the whole table, see
+    ``own_metadata``; no part of the definition.
     """
 
     columns: tuple[Column, ...]
     checks: tuple[Check, ...] = ()
     keys: tuple[Key, ...] = ()
+    metadata: str | None = field(default=None, compare=False)
     _places: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -114,7 +117,7 @@ class Schema:
     def visible(self) -> Schema:
         """The columns that users see: without those of vectors, which are behind them."""
         visible = [column for column in self.columns if not column.is_hidden]
-        return self if len(visible) == len(self) else Schema(tuple(visible), self.checks, self.keys)
+        return self if len(visible) == len(self) else self.changed(visible)
 
     @cached_property
     def vectors(self) -> dict[int, int]:
@@ -186,7 +189,7 @@ class Schema:
 
     def changed(self, columns: Sequence[Column]) -> Schema:
         """These constraints with other columns."""
-        return Schema(tuple(columns), self.checks, self.keys)
+        return replace(self, columns=tuple(columns))
 
     def nullable(self, positions: Collection[int]) -> Schema:
         """The schema with NULL allowed in columns, by position; a primary key of them becomes UNIQUE."""
@@ -203,7 +206,7 @@ class Schema:
             replace(key, primary=False) if names & {name.lower() for name in key.columns} else key
             for key in self.keys
         )
-        return Schema(tuple(columns), self.checks, keys)
+        return replace(self, columns=tuple(columns), keys=keys)
 
     def find(self, name: str) -> int | None:
         """The place of a column by name, as SQLite compares names; None if there is none."""
@@ -311,12 +314,14 @@ class Schema:
     def to_catalog(self) -> list[dict[str, Any]]:
         """The columns as plain lists and dicts, an id that is the place left out.
 
-        ``checks`` and ``keys`` have a ``to_catalog`` of their own.
+        ``checks`` and ``keys`` have a ``to_catalog`` of their own. The first column has the metadata of all.
         """
-        return [
+        packed = [
             column.to_catalog() | ({} if column.id == position else {"id": column.id})
             for position, column in enumerate(self.columns)
         ]
+        packed[0] |= {} if self.metadata is None else {_METADATA: self.metadata}
+        return packed
 
     @classmethod
     def from_catalog(cls, packed: object, checks: object = (), keys: object = ()) -> Schema:
@@ -328,10 +333,13 @@ class Schema:
             raise SchemaError("the columns of the catalog are not a list")
         if not isinstance(checks, list | tuple) or not isinstance(keys, list | tuple):
             raise SchemaError("the constraints of the catalog are not a list")
+        columns = tuple(Column.from_catalog(column) for column in packed)
+        metadata = packed[0].get(_METADATA) if packed else None
         return cls(
-            tuple(Column.from_catalog(column) for column in packed),
+            columns,
             tuple(Check.from_catalog(check) for check in checks),
             tuple(Key.from_catalog(key) for key in keys),
+            metadata if isinstance(metadata, str) else None,
         )
 
     def shown(self) -> pa.Schema:
@@ -348,25 +356,18 @@ class Schema:
         """The Arrow schema of the stored rows.
 
         Its metadata and those of the fields hold the definition, so ``schema_of_arrow`` gives this schema
-        again. A rowid is nullable: NULL asks for the next one.
+        again, beside what users wrote there. A rowid is nullable: NULL asks for the next one.
         """
         import pyarrow as pa
 
         fields = []
         for column in self.columns:
-            metadata = {b"audiomem:type": str(column.type).encode()}
-            metadata |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(column, flag)}
-            metadata |= {} if column.type.logical is None else {STORED: b"1"}
-            metadata |= {
-                f"audiomem:{key}".encode(): text.encode()
-                for key, absent in TEXTS.items()
-                if (text := getattr(column, key)) != absent
-            }
-            nullable = column.is_rowid or not column.not_null
+            nullable, metadata = column.is_rowid or not column.not_null, column.arrow_metadata()
             fields.append(
                 pa.field(column.name, arrow_type(column.type), nullable=nullable, metadata=metadata)
             )
-        return pa.schema(fields, told_of(self.checks, self.keys))
+        told = given_back(self.metadata) | (told_of(self.checks, self.keys) or {})
+        return pa.schema(fields, told or None)
 
 
 def parse_columns(definitions: Sequence[str]) -> Schema:

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType
-from audiomem_sql.columns.origins import BACKENDS, parse_origin
+from audiomem_sql.columns.origins import BACKENDS, OBJECT, parse_origin
+from audiomem_sql.columns.pandas_frames import restore
 from audiomem_sql.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def frame_of(
     categories: Sequence[str] | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """The rows of ``table`` as a data frame.
+    """The rows of ``table`` as a data frame, with the index and the attrs that its metadata tell.
 
     origins: of each column what it was, see ``columns.origins``, or None. dtype_backend: ``numpy_nullable``
     or ``pyarrow``, as in pandas, for all columns. categories: names of columns that become categories.
@@ -57,12 +58,14 @@ def frame_of(
         series.append(_series(restored, backend, options))
     frame = pd.DataFrame(dict(enumerate(series)), index=pd.RangeIndex(table.num_rows), copy=False)
     frame.columns = pd.Index(table.column_names, dtype=None if table.column_names else object)
-    return frame
+    return restore(frame, table.schema.metadata)
 
 
 def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> Any:
     import pandas as pd
 
+    if backend == OBJECT:
+        return pd.Series(array.to_pylist(), dtype=object)
     if backend == "pyarrow":
         mapper: Any = pd.ArrowDtype
     else:

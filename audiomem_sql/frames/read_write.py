@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.arrow_input import to_table
-from audiomem_sql.errors import InFile, StorageError
+from audiomem_sql.errors import InFile, OptionError, StorageError, did_you_mean
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["create", "open", "read_flac", "write_flac"]
+
+#: What may become of a file that exists where one is written.
+IF_EXISTS = ("fail", "append", "replace")
 
 
 def create(path: str | os.PathLike[str], columns: Sequence[str], **options: Any) -> Table:
@@ -139,6 +142,7 @@ def write_flac(
     primary_key: str | None = None,
     semantic: str | Iterable[str] = (),
     if_exists: str = "fail",
+    index: bool | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Table:
@@ -147,38 +151,81 @@ def write_flac(
     data: a pandas data frame, a polars data frame or lazy frame, an Arrow table, batch or reader, anything
     with ``__arrow_c_stream__``, or a list of dicts. A relation of DuckDB (``con.sql(…)``) or a dataset is
     written batch by batch, see ``Table.append_stream``. primary_key: a column whose values are unique; an
-    INTEGER one becomes the rowid. semantic: text columns to be searched by meaning. if_exists: "fail", or
-    "append" to add the rows to the table that is there. options: profile, protection, compression_level … as
-    in CREATE VIRTUAL TABLE; shards=16 makes a folder of so many files (docs/SHARDS.md).
+    INTEGER one becomes the rowid. semantic: text columns to be searched by meaning. if_exists: "fail",
+    "append" to add the rows to the table that is there, or "replace" to put them in the place of its rows, as
+    a new version of it: see ``Table.overwrite``. index: whether the index of a data frame of pandas becomes
+    columns; by default, one that only counts does not, and is noted (docs/ANALYSIS.md). options: profile,
+    protection, compression_level … as in CREATE VIRTUAL TABLE; shards=16 makes a folder of so many files
+    (docs/SHARDS.md).
+
+    Raises OptionError for another ``if_exists``, and StorageError for a file that exists with "fail".
     """
     with InFile(path):
-        others = ("primary_key", "semantic", "if_exists", "progress", *SHARD_OPTIONS)
+        others = ("primary_key", "semantic", "if_exists", "index", "progress", *SHARD_OPTIONS)
         TableOptions.check_names(options, others)
+        check_if_exists(if_exists)
     while True:
         if is_url(path) or not is_there(path):  # whether something is at a URL is told when it is made
             try:
                 with InFile(path):
-                    return _write_new(data, path, primary_key, semantic, options, progress)
+                    return _write_new(data, path, primary_key, semantic, options, progress, index)
             except StorageError:
-                if if_exists != "append" or not is_there(path):
+                if if_exists == "fail" or not is_there(path):
                     raise  # else another process was first
-        if if_exists != "append":
+        if if_exists == "fail":
             raise StorageError(
                 "the file exists already",
                 file=path,
-                remedy='Choose another name, or pass if_exists="append".',
+                remedy='Choose another name, or pass if_exists="append", or "replace".',
             )
         try:
-            return _append(data, path, progress)
+            if if_exists == "replace":
+                return _replace(data, path, primary_key, semantic, options, progress, index)
+            return _append(data, path, progress, index)
         except StorageError:
             if is_there(path):
                 raise  # else who created it took it back, before anything was in it
 
 
-def _append(data: Any, path: str | os.PathLike[str], progress: Progress | None) -> Table:
+def check_if_exists(word: object) -> None:
+    """OptionError for what says nothing of a file that exists."""
+    if word not in IF_EXISTS:
+        raise OptionError(
+            f"if_exists={word!r:.40} does not exist",
+            remedy=f"{did_you_mean(str(word), IF_EXISTS)}Use one of: {', '.join(IF_EXISTS)}.",
+        )
+
+
+def _append(data: Any, path: str | os.PathLike[str], progress: Progress | None, index: bool | None) -> Table:
     table = Table(path)
     try:
-        table.append(data, progress=progress)
+        with InFile(path):
+            rows = data if index is None else to_table(data, table.schema, index=index)[0]
+        table.append(rows, progress=progress)
+    except BaseException:
+        table.close()
+        raise
+    return table
+
+
+def _replace(
+    data: Any,
+    path: str | os.PathLike[str],
+    primary_key: str | None,
+    semantic: str | Iterable[str],
+    options: dict[str, Any],
+    progress: Progress | None,
+    index: bool | None,
+) -> Table:
+    table = Table(path)
+    try:
+        with InFile(path):
+            if changed := [name for name in options if table.options.says_otherwise(name, options[name])]:
+                raise OptionError(
+                    f"{', '.join(changed)} cannot be changed by a new version of the rows",
+                    remedy="Leave it out, or change it with Table.transcode, or write to a new file.",
+                )
+        table.overwrite(data, primary_key=primary_key, semantic=semantic, index=index, progress=progress)
     except BaseException:
         table.close()
         raise
@@ -192,12 +239,13 @@ def _write_new(
     semantic: str | Iterable[str],
     options: dict[str, Any],
     progress: Progress | None,
+    index: bool | None,
 ) -> Table:
     """A new table with the rows of ``data``; after an error none, unless others wrote to it."""
     if is_stream(data):
         _, schema = to_table(example_of(data), None, primary_key, semantic)
     else:
-        data, schema = to_table(data, None, primary_key, semantic)
+        data, schema = to_table(data, None, primary_key, semantic, index)
     table = Table.create(path, schema, options)
     try:
         table.append_stream(data, progress=progress)

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import F32Array, I64Array
+from audiomem_sql.columns.own_metadata import given_back
+from audiomem_sql.columns.pandas_frames import index_names
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.columns.stored_values import as_sql
@@ -144,7 +146,7 @@ class Rows:
         arrow = visible.shown()
         whole = len(set(numbers)) == len(visible)  # the metadata has constraints on several columns
         fields = [arrow.field(number) for number in numbers]
-        return numbers, pa.schema(fields, arrow.metadata if whole else None)
+        return numbers, pa.schema(fields, arrow.metadata if whole else given_back(visible.metadata) or None)
 
     def head(self, count: Any, columns: Sequence[str] | None = None) -> pa.Table:
         """The first ``count`` rows."""
@@ -217,8 +219,11 @@ class Rows:
         """The rows as a pandas data frame."""
         from audiomem_sql.columns.to_pandas import frame_of
 
-        table = self.to_arrow(columns, where, parameters)
         visible = self.schema
+        if columns is not None and not isinstance(columns, str):
+            levels = index_names(given_back(visible.metadata))
+            columns = [*columns, *(name for name in levels if name in visible and name not in columns)]
+        table = self.to_arrow(columns, where, parameters)
         origins = [visible[name].origin for name in table.column_names]
         return frame_of(table, origins, dtype_backend, **options)
 

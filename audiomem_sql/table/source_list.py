@@ -15,6 +15,13 @@ def source_entries(snapshot: Snapshot | ShardedSnapshot) -> dict[str, bytes]:
     return known_sources(snapshot.segments, snapshot.logged)
 
 
+def forgotten_sources(snapshot: Snapshot | ShardedSnapshot) -> dict[str, bytes]:
+    """What the list of sources says when no row of theirs is left: that nothing is known of them."""
+    entries = source_entries(snapshot)
+    unknown = {name: unknown_source(name, entry) for name, entry in sorted(entries.items())}
+    return {name: entry for name, entry in unknown.items() if entry is not None}
+
+
 class TouchedSources:
     """Sources of a table whose rows a restore takes or brings back: what they say is no longer known."""
 

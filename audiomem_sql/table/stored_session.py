@@ -164,7 +164,7 @@ class StoredSession(Session):
             are_new = numbers is not None and numbers.are_new
             made = self._segment(files, content, options, progress, are_new=are_new)
             if content.schema is not None:
-                numbers = CommitNumbers(Footprint(schema=True))
+                numbers = CommitNumbers(Footprint(schema=True), max(made.high_rowid, 0))
             elif numbers is None:
                 numbers = CommitNumbers(footprint_of(None, None), max(made.high_rowid, 0))
             change = self._change(numbers.footprint, numbers.high_rowid, None, lambda: made, numbers.new_rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import write_salvaged
 from audiomem_sql.table.editing import Editing
 from audiomem_sql.table.reader import TableReader
+from audiomem_sql.table.replacing import Replacing
 from audiomem_sql.table.row_edits import RowEdits
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.schema_changes import SchemaChanges
@@ -81,6 +82,7 @@ class Table(TableReader, Copying, Changing, Editing):
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
         self._edits = RowEdits(self._session, self._transactions)
+        self._replacing = Replacing(self._session, self._appends)
         self._upkeep = upkeep_of(self._session)
         self._schema_changes = SchemaChanges(self._session, self._transactions)
 
@@ -270,6 +272,29 @@ class Table(TableReader, Copying, Changing, Editing):
         return self._appends.append(
             data, replace=replace, parameters=parameters, sources=sources, message=message, progress=progress
         )
+
+    def overwrite(
+        self,
+        data: Any,
+        *,
+        primary_key: str | None = None,
+        semantic: str | Iterable[str] = (),
+        index: bool | None = None,
+        message: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Put the rows of ``data`` in the place of all that are there, in one commit; the new version.
+
+        The old rows stay readable by their version. data: as in :meth:`append`. Columns that the new rows do
+        not have are dropped, and those that only they have are added. One that both have, by name and type,
+        stays what it is: its constraints, its index, its meaning. primary_key, semantic: as in
+        :func:`audiomem_sql.write_flac`, in the place of those that the table has. index: of a data frame of
+        pandas, as there.
+
+        SchemaError if the rows do not have the INTEGER PRIMARY KEY that the table has, and if a sharded table
+        has other columns than they.
+        """
+        return self._replacing.overwrite(data, primary_key, semantic, index, message, progress)
 
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None

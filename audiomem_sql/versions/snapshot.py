@@ -146,12 +146,16 @@ class Snapshot:
 
     @cached_property
     def schemas(self) -> tuple[tuple[int, Schema], ...]:
-        """(first version with it, schema), for every change of the columns that is kept, oldest first."""
+        """(first version with it, schema), for every change of the columns that is kept, oldest first.
+
+        Of schemas that are the same, the newest says what its columns were made of.
+        """
         changes: list[tuple[int, Schema]] = []
         for segment in self.segments:
             for first, schema in segment.catalog.schemas:
-                if not changes or not schema.is_same(changes[-1][1]):
-                    changes.append((first, schema))
+                if changes and schema.is_same(changes[-1][1]):
+                    first, _ = changes.pop()
+                changes.append((first, schema))
         return tuple(changes)
 
     @cached_property

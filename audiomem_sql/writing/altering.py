@@ -30,20 +30,28 @@ def altered_schema(
     before = snapshot.schema
     schema = change.apply(before, next_column)
     check_definitions(schema)
-    if len(schema.semantic_columns) > len(schema.vectors):
-        width = dimensions_of(options.model, options.model_backend)
-        # a table that is older than passages goes on without
-        cuts = cuts_texts(options.passages, options.model) and not (
-            options.passages == AUTO and before.vectors and not before.passages
-        )
-        following = max(next_column, *schema.ids) + 1
-        schema = schema.with_vectors(width, following, passages=cuts)
+    schema = with_new_vectors(before, schema, options, next_column)
     _check_directions(snapshot, schema)
     checks = checks_of(schema) if len(schema.checks) > len(before.checks) else None
     if checks is not None:
         for batch in scan(snapshot.at(snapshot.version, schema), range(len(schema))):
             checks.check_table(batch.rowids, pa.Table.from_arrays(list(batch.arrays), list(schema.names)))
     return schema
+
+
+def with_new_vectors(before: Schema, schema: Schema, options: TableOptions, next_column: int) -> Schema:
+    """``schema`` with columns of vectors for those columns that are searched by meaning, and have none yet.
+
+    before: the columns so far. next_column: an id from which on those are free that ``schema`` does not use.
+    """
+    if len(schema.semantic_columns) <= len(schema.vectors):
+        return schema
+    width = dimensions_of(options.model, options.model_backend)
+    # a table that is older than passages goes on without
+    cuts = cuts_texts(options.passages, options.model) and not (
+        options.passages == AUTO and before.vectors and not before.passages
+    )
+    return schema.with_vectors(width, max(next_column, *schema.ids) + 1, passages=cuts)
 
 
 def _check_directions(snapshot: Snapshot, schema: Schema) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -59,7 +59,8 @@ class Commit:
 
     batches: in ascending rowid order, with an array for every column. inserted: how many rows; None when only
     the batches tell. message: for the list of versions. sources: the packed list of ingested sources. schema:
-    the columns from this commit on, which then has no rows; ``change`` says how they changed. codecs: what
+    the columns from this commit on, and of its rows; ``change`` says how they changed, and is empty if they
+    are the same, and only say something else of what they were made of. codecs: what
     vectors are stored with, by the number of their column, in the place of codecs of their own. encoded: the
     rows, if they are a segment already; there are no batches then.
     """
@@ -367,6 +368,12 @@ def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> Sch
     before = snapshot.history(first) if first < number else NO_HISTORY
     if commit.schema is None:
         return before
+    if not commit.change:  # the columns are the same, and say something else of what they were made of
+        return (
+            replace(before, schemas=(*before.schemas[:-1], (before.schemas[-1][0], commit.schema)))
+            if (before.schemas)
+            else before
+        )
     count = len(snapshot.migrations)
     schemas = before.schemas or ((first, snapshot.schema),) if first < number else ()
     return SchemaHistory(

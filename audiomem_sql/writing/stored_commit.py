@@ -107,7 +107,7 @@ def new_writer(
 
 
 def _history(snapshot: StoredSnapshot, commit: Commit, number: int) -> SchemaHistory:
-    if commit.schema is None:
+    if commit.schema is None or not commit.change:
         return NO_HISTORY
     step = Migration(len(snapshot.migrations) + 1, number, commit.change)
     used = max(snapshot.next_column, *(column_id + 1 for column_id in commit.schema.ids))

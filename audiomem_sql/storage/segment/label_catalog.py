@@ -23,7 +23,6 @@ from audiomem_sql.blocks.directory import (
 )
 from audiomem_sql.blocks.encoding import decode
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
@@ -331,7 +330,7 @@ def _bare_catalog(file: PagedFile, labels: FoundLabels) -> Catalog:
     facts, schema = labels.facts, labels.schema
     history = NO_HISTORY
     if facts.shown < len(schema):
-        newest = Schema(schema.columns[: facts.shown], schema.checks, schema.keys)
+        newest = schema.changed(schema.columns[: facts.shown])
         history = SchemaHistory(((facts.first_version, newest),), (), max(schema.ids) + 1)
     numbers = sorted({facts.first_version, facts.last_version})
     return Catalog(

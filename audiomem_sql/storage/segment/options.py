@@ -174,6 +174,10 @@ class TableOptions:
         changed = TableOptions.parse(values | dict(changes), folder)
         return replace(changed, model_digest=self.model_digest, parts=self.parts)
 
+    def says_otherwise(self, name: str, value: object) -> bool:
+        """Whether an option has another value here."""
+        return not hasattr(self, name) or str(getattr(self, name)).lower() != str(value).lower()
+
     def to_catalog(self) -> dict[str, Any]:
         """A plain dict.
 
