@@ -118,6 +118,10 @@ def sql_filter(rng: random.Random, literal: Any, depth: int = 2) -> str:
     return f"NOT ({made})" if rng.random() < 0.3 else made
 
 
+#: DuckDB before 2.0 asks Arrow data for ``x > 1`` by Arrow's comparison, which is false for NaN.
+OVER_ARROW = ["ours"] if int(duckdb.__version__.partition(".")[0]) >= 2 else []
+
+
 def test_filters_of_duckdb(twin: Twin) -> None:
     config = {"allow_unsigned_extensions": "true"}
     with duckdb.connect(config=config) as con, Table(twin.path) as table:
@@ -129,9 +133,9 @@ def test_filters_of_duckdb(twin: Twin) -> None:
             where = sql_filter(random.Random(seed), lambda value: f"'{value!r}'::DOUBLE")
             answers = [
                 [r[0] for r in con.execute(f"SELECT id FROM {name} WHERE {where} ORDER BY id").fetchall()]
-                for name in ("own", "ours", f"'{twin.path}'")
+                for name in ("own", f"'{twin.path}'", *OVER_ARROW)
             ]
-            assert answers[0] == answers[1] == answers[2], (seed, where)
+            assert answers.count(answers[0]) == len(answers), (seed, where)
 
 
 def sqlite_literal(value: float) -> str:
