@@ -120,7 +120,9 @@ def _frames(
     read = list(names) or [
         next(iter(frame_columns))
     ]  # a frame without columns does not know how many rows it has
-    filters, row_filter = ([], None) if condition is None else filters_of(condition, schema)
+    filters, row_filter = [], None
+    if condition is not None:
+        filters, row_filter = filters_of(condition, schema, nan_is_null=False)
     batches = scan(table.readable, [schema.index(name) for name in read], filters, row_filter=row_filter)
     remaining = rows
     empty = True

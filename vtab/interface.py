@@ -110,7 +110,10 @@ class Table(Protocol):
         """xUpdate with a row that is new; its rowid, or None if OR IGNORE dropped it."""
 
     def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
-        """xUpdate with a row that is there; its rowid, or None if OR IGNORE left it as it was."""
+        """xUpdate with a row that is there; its rowid, or None if OR IGNORE left it as it was.
+
+        fields: NaN where the row has NaN and the statement leaves it so; SQL itself has no such value.
+        """
 
     def delete(self, rowid: int) -> None:
         """xUpdate without a row."""

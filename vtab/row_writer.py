@@ -21,6 +21,7 @@ from audiomem_sql.vtab.interface import WritingHost
 from audiomem_sql.vtab.running import RunningStatement
 from audiomem_sql.vtab.statement_text import Writing
 from audiomem_sql.writing.on_conflict import OnConflict, rule_of
+from audiomem_sql.writing.transaction import Transaction
 
 #: What hidden columns hold when SQLite hands them back in an UPDATE that leaves them as they are.
 _AS_READ: dict[Hidden, type | tuple[()]] = {
@@ -108,6 +109,8 @@ class RowWriter:
             )
         new = _rowid_of(new)
         transaction = self._table.begin()
+        if any(value != value for value in fields):
+            fields = self._with_nan(transaction, rowid, fields)
         changes = self._connection.total_changes()
         if changes != self._changes:  # it counts whole statements: this is the first row of one
             self._changes = changes
@@ -125,6 +128,14 @@ class RowWriter:
             new = row[alias]
         done = transaction.update(rowid, new, row, on_conflict)
         return new if done is None and on_conflict is not OnConflict.IGNORE else done
+
+    def _with_nan(self, transaction: Transaction, rowid: int, fields: Sequence[Any]) -> list[Any]:
+        """The fields with the NaN of the row, which may be any of many, where they say that it stays."""
+        row = transaction.stored_row(rowid) or ()
+        return [
+            value if value == value else row[place] if place < len(row) else None
+            for place, value in enumerate(fields)
+        ]
 
     def _is_of_now(self, fields: Sequence[Any]) -> bool:
         """Whether the hidden columns of an UPDATE are those of a row of the newest version, as it was read.

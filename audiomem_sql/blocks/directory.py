@@ -53,6 +53,11 @@ class BlockDirectory:
         """Number of blocks."""
         return len(self.offsets)
 
+    @property
+    def may_hold_nan(self) -> bool:
+        """Whether the zone map of a block of reals leaves room for NaN."""
+        return bool(self.zones.with_nan.any())
+
     def find(self, row: int) -> int:
         """The block that holds ``row``."""
         return int(np.searchsorted(self.starts, row, side="right")) - 1

@@ -8,6 +8,7 @@
 
 ``high`` of a text is the prefix of the true maximum, so a value v lies in the block only if
 ``low <= v[:16] <= high``; numpy's 'S' takes trailing NULs for padding, so nothing stricter may be concluded.
+A REAL block with NaN, which has no place among the numbers, has low -inf and high inf.
 FLOAT[n] has no order worth keeping: low and high are None. In a block of NULLs low and high mean nothing.
 """
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 PREFIX = 16
 #: The bounds of a block of texts or blobs of which nothing is said; no text begins with the second one.
 OPEN = b"", b"\xff" * PREFIX
+
+#: The bounds of a block of reals with NaN. One with both infinities has them, too.
+NAN = -np.inf, np.inf
 
 _DTYPES = {
     Kind.INTEGER: "<i8",
@@ -59,6 +63,14 @@ class Zones:
     def filled(self) -> BoolArray:
         """Per block: some value is not NULL."""
         return self.rows > self.nulls
+
+    @property
+    def with_nan(self) -> BoolArray:
+        """Per block of reals: it may hold NaN."""
+        if self.low is None or self.high is None or self.low.dtype.kind != "f":
+            return np.zeros(len(self), np.bool_)
+        mask: BoolArray = self.filled & (self.low == NAN[0]) & (self.high == NAN[1])
+        return mask
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +116,8 @@ class Zones:
         present = valid(array)
         if kind is Kind.REAL:
             numbers = reals(array)[present]
+            if np.isnan(numbers).any():
+                return nulls, *NAN
             return nulls, float(numbers.min(initial=np.inf)), float(numbers.max(initial=-np.inf))
         if kind in (Kind.TEXT, Kind.JSON, Kind.BLOB):
             if nulls == len(array):

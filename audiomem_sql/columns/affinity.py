@@ -7,7 +7,7 @@ SQLite lacks have rules of the same kind; ``types`` lists what is stored for eac
 | column    | besides NULL, accepts                                                                        |
 |-----------|----------------------------------------------------------------------------------------------|
 | INTEGER   | integers of 64 bits, reals without fraction, text that reads as either                       |
-| REAL      | reals, integers, text that reads as either; NaN becomes NULL, -0.0 becomes 0.0               |
+| REAL      | reals, NaN, infinities and -0.0 among them; integers, text that reads as a number            |
 | TEXT      | text; numbers become their SQLite text                                                       |
 | BLOB      | bytes                                                                                        |
 | BOOLEAN   | true and false, 0 and 1, 0.0 and 1.0, the texts '0', '1', 'true', 'false' in any case        |
@@ -115,8 +115,8 @@ def _quick_integer(slow: Converter) -> Converter:
 
 def _quick_real(slow: Converter) -> Converter:
     def convert_real(value: object) -> StoredValue:
-        if type(value) is float and value == value:
-            return value or 0.0
+        if type(value) is float:
+            return value
         return None if value is None else slow(value)
 
     return convert_real
@@ -179,7 +179,7 @@ def _plain(column: Column, value: object) -> Any:
             raise _refused(column, value, "It does not fit 64 bits")
         return int(value)
     if isinstance(value, float):
-        return None if math.isnan(value) else float(value) or 0.0
+        return None if math.isnan(value) else float(value)
     if isinstance(value, str):
         if not value.isascii():
             try:
@@ -224,12 +224,14 @@ def _integer(column: Column, original: object) -> StoredValue:
 
 
 def _real(column: Column, original: object) -> StoredValue:
+    if isinstance(original, float | np.floating) and original != original:
+        return float(original)  # NaN, which other types take for NULL
     value = _plain(column, original)
     if isinstance(value, str):
         number = numeric_text(value)
         value = value if number is None else number
     if isinstance(value, int | float):
-        return float(value) or 0.0
+        return float(value)
     if value is None:
         return None
     raise _refused(column, value, _shown(original))

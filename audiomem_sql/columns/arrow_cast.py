@@ -2,7 +2,7 @@
 
 What SQL would convert is converted, by the rules of ``affinity``: the usual types as whole arrays, all others
 value by value. What cannot be stored raises DataTypeError with the number of its row, counted from 0. NaN in
-a REAL or INTEGER column becomes NULL, as in SQLite.
+an INTEGER column becomes NULL, as in SQLite; a REAL one keeps it.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def _real_from_integer(column: Column, array: ArrowArray, first: int) -> ArrowAr
 
 
 def _real_from_real(column: Column, array: ArrowArray, first: int) -> ArrowArray:
-    return kernels().add(_without_nan(array), 0.0)  # -0.0 becomes 0.0
+    return array.cast(pa.float64())
 
 
 def _real_from_boolean(column: Column, array: ArrowArray, first: int) -> ArrowArray:

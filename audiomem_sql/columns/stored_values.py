@@ -14,7 +14,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
-from audiomem_sql.columns.views import integers, valid
+from audiomem_sql.columns.views import integers, not_a_number, reals, valid
 from audiomem_sql.errors import DamagedFileError
 
 
@@ -55,6 +55,16 @@ def _bits(values: BoolArray) -> pa.Buffer:
     return pa.py_buffer(np.packbits(values, bitorder="little"))
 
 
+def nan_as_null(array: pa.Array) -> pa.Array:
+    """A REAL array with NULL for NaN, which is how SQL sees it."""
+    nan = not_a_number(array)
+    if not nan.any():
+        return array
+    there = valid(array) & ~nan
+    buffers = [_bits(there), pa.py_buffer(reals(array))]
+    return pa.Array.from_buffers(array.type, len(array), buffers, len(there) - int(there.sum()))
+
+
 def row_check(schema: Schema) -> Callable[[int, Sequence[object]], None]:
     """A function of (rowid, row) that raises DamagedFileError unless the table could have stored both.
 
@@ -85,7 +95,7 @@ def _is_text(value: object, *_: ColumnType) -> bool:
 #: Whether a value that is not NULL is one that a column of this kind stores.
 _STORED: dict[Kind, Callable[[object, ColumnType], bool]] = {
     Kind.INTEGER: _is_integer,
-    Kind.REAL: lambda value, _: type(value) is float and value == value,
+    Kind.REAL: lambda value, _: type(value) is float,
     Kind.TEXT: _is_text,
     Kind.JSON: _is_text,
     Kind.BLOB: lambda value, _: type(value) is bytes,

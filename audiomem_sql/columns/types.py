@@ -3,7 +3,7 @@
 | Kind      | stored value           | Arrow                      | declared to SQLite | affinity |
 |-----------|------------------------|----------------------------|--------------------|----------|
 | INTEGER   | int, 64 bit            | int64                      | INTEGER            | INTEGER  |
-| REAL      | float, never NaN       | float64                    | REAL               | REAL     |
+| REAL      | float                  | float64                    | REAL               | REAL     |
 | TEXT      | str                    | string                     | TEXT               | TEXT     |
 | BLOB      | bytes                  | binary                     | BLOB               | BLOB     |
 | BOOLEAN   | bool                   | bool                       | BOOLEAN INTEGER    | INTEGER  |

@@ -81,6 +81,12 @@ def reals(array: pa.Array[Any]) -> F64Array:
     return np.frombuffer(buffer, np.float64, count, array.offset * 8)
 
 
+def not_a_number(array: pa.Array[Any]) -> BoolArray:
+    """The rows of a REAL array that hold NaN, bool (n,)."""
+    found: BoolArray = np.isnan(reals(array))
+    return found & valid(array) if array.null_count else found
+
+
 def dictionary_codes(array: pa.DictionaryArray) -> np.ndarray[Any, np.dtype[np.int32]]:
     """int32 (n,) of a dictionary array with int32 indices: the place of each row's value."""
     indices = array.indices

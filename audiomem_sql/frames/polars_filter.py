@@ -92,7 +92,10 @@ def _comparison(left: Any, op: Op, right: Any, targets: Targets) -> Condition:
     target = _target(left, targets)
     if op is not Op.EQ and isinstance(target.type, pa.DictionaryType):
         raise _UnknownError  # the categories of an Enum have an order of their own
-    return Predicate(target.number, op, _literal(right, target))
+    predicate = Predicate(target.number, op, _literal(right, target))
+    if op in (Op.GT, Op.GE) and target.column.type.kind is Kind.REAL:
+        return Or((predicate, Predicate(target.number, Op.IS_NAN)))  # which polars has above all numbers
+    return predicate
 
 
 def _truth(node: Any, targets: Targets, value: int) -> Condition:

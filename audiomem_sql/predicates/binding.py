@@ -29,6 +29,8 @@ from audiomem_sql.predicates.bounds import (
     Bound,
     Every,
     Missing,
+    NanAsNull,
+    NotANumber,
     Nothing,
     NumberSet,
     OrMissing,
@@ -57,6 +59,11 @@ _BLOBS = (Kind.BLOB, Kind.FLOAT)
 TIME = "TIME"
 _TIMES = (TIME, TIME_COLLATION)
 _PATTERNS = (Op.LIKE, Op.GLOB)
+_PLAIN: dict[Op, Bound] = {
+    Op.IS_NULL: Missing(),
+    Op.NOT_NULL: Every(unknown=Unknown.NEVER),
+    Op.IS_NAN: NotANumber(),
+}
 
 
 def bind(
@@ -66,24 +73,36 @@ def bind(
     *,
     literal: bool = False,
     converted: bool = False,
+    nan_is_null: bool = True,
 ) -> Bound:
     """The predicate for a column of this type (INTEGER for the rowid).
 
     collation: the collating sequence of the comparison, as SQLite names it. literal: the value comes from a
     filter that SQLite does not see: it has no affinity, and the answer must be exact. converted: the values
     of an IN have the affinity of the comparison already, as SQLite hands them to a virtual table: there are
-    numbers among them only if texts are compared as numbers, and the answer is exact. QueryError for a value
-    that is no SQL value, and with ``literal`` for a pattern longer than SQLite takes. DataTypeError for a
-    value that is no time where the collation is TIME, and for one that is no text in TIME_COLLATION.
+    numbers among them only if texts are compared as numbers, and the answer is exact. nan_is_null: NaN in a
+    column of reals is NULL, as SQL has it; otherwise it is a value that equals none and is above and below
+    none, as Arrow has it. QueryError for a value that is no SQL value, and with ``literal`` for a pattern
+    longer than SQLite takes. DataTypeError for a value that is no time where the collation is TIME, and for
+    one that is no text in TIME_COLLATION.
     """
-    op = predicate.op
     if _is_by_stored_form(predicate, column_type):
         plain = partial(bind, literal=True)
         return bind_logical(predicate, column_type, plain, literal=literal)
-    if op is Op.IS_NULL:
-        return Missing()
-    if op is Op.NOT_NULL:
-        return Every(unknown=Unknown.NEVER)
+    bound = _bound(predicate, column_type, collation, literal, converted)
+    if not nan_is_null or column_type.kind is not Kind.REAL:
+        return bound
+    return NanAsNull(
+        inner=bound, exact=bound.exact, unknown=bound.unknown, keys=bound.keys, bounds=bound.bounds
+    )
+
+
+def _bound(
+    predicate: Predicate, column_type: ColumnType, collation: str, literal: bool, converted: bool
+) -> Bound:
+    op = predicate.op
+    if op in _PLAIN:
+        return _PLAIN[op]
     if op is Op.TRUE:
         is_number = column_type.kind in _NUMBERS and column_type.logical is None
         return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import reduce
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.stored_values import nan_as_null
 from audiomem_sql.columns.views import integers, reals, truths, valid
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op
@@ -223,6 +224,65 @@ class RealRange(Range):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class NotANumber(Bound):
+    """NaN in a column of reals, where it is a value."""
+
+    def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
+        return value is not None and value != value
+
+    def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
+        return zones.with_nan
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return np.isnan(reals(array))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NanAsNull(Bound):
+    """A predicate on a column of reals as SQL has it, which knows no NaN: it is NULL there."""
+
+    inner: Bound
+    cost: ClassVar[int] = 1
+
+    @property
+    def lookup(self) -> tuple[str, Sequence[Any]] | None:
+        """The collation and keys to look up."""
+        return self.inner.lookup
+
+    def mask(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is true, bool (n,)."""
+        inner = self.inner
+        if isinstance(inner, NumberSet) or (isinstance(inner, RealRange) and not inner.negated):
+            return inner.mask(array)  # which is false for NaN by itself
+        return inner.mask(nan_as_null(array))
+
+    def nulls(self, array: pa.Array[Any]) -> BoolArray:
+        """The rows for which the predicate is NULL, bool (n,)."""
+        return self.inner.nulls(nan_as_null(array))
+
+    def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
+        return self.inner.test(None if value != value else value)
+
+    def truth(self, value: Any) -> bool | None:
+        """The predicate for one SQL value of the column: True, False, or None for NULL."""
+        return self.inner.truth(None if value != value else value)
+
+    def prune(self, zones: Zones) -> BoolArray:
+        """The blocks that may hold a row for which the predicate is true, bool (n,)."""
+        kept, with_nan = self.inner.prune(zones), zones.with_nan
+        if not with_nan.any():
+            return kept
+        nulls = np.where(with_nan, np.maximum(zones.nulls, 1), zones.nulls)
+        return kept | self.inner.prune(replace(zones, nulls=nulls))
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return self.mask(array)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TimestampRange(Range):
     """A range of microseconds that stands for the comparison of two texts."""
 
@@ -257,6 +317,8 @@ class NumberSet(Bound):
             return reduce(np.logical_or, (values == number for number in numbers))
         dense = numbers.dtype.kind == "i" and int(numbers[-1]) - int(numbers[0]) <= _DENSE * len(values)
         if not dense and "pyarrow.compute" in sys.modules:
-            # numpy would sort; no column holds -0.0, which Arrow's sets tell from 0.0
-            return truths(kernels().is_in(array, pa.array(numbers + 0, array.type)))
+            # numpy would sort
+            if 0 in numbers and numbers.dtype.kind == "f":  # Arrow's sets tell -0.0 from 0.0
+                numbers = np.append(numbers[numbers != 0], (0.0, -0.0))
+            return truths(kernels().is_in(array, pa.array(numbers, array.type)))
         return np.isin(values, numbers)

@@ -30,6 +30,7 @@ class Op(Enum):
     IS_NOT = "IS NOT"
     LIKE = "LIKE"
     GLOB = "GLOB"
+    IS_NAN = "IS NAN"  # of reals, where NaN is a value; no operator of SQL
     STARTS_WITH = "STARTS WITH"  # of texts, byte by byte; no operator of SQL
     TRUE = "TRUE"  # the column itself as a condition; takes no value
 

@@ -77,7 +77,7 @@ def filters_of_expression(expression: pc.Expression, schema: Schema) -> tuple[li
             known.append(_condition(part, schema, nulls=False))
         except _UnknownError:
             complete = False
-    filters, row_filter = filters_of(And(tuple(known)), schema, collated=False)
+    filters, row_filter = filters_of(And(tuple(known)), schema, collated=False, nan_is_null=False)
     if complete:
         return filters, row_filter
     return filters, _whole(expression, schema, sorted(names) or schema.names[:1])
@@ -170,23 +170,25 @@ def _comparison(node: Call, schema: Schema, nulls: bool) -> Condition:
         return Predicate(column, op, _stored(scalar, schema.columns[column].type, op))
     value = _sql_value(scalar)
     if isinstance(value, float) and math.isnan(value):
-        # nothing is equal to NaN, below or above it
-        return Predicate(column, Op.GE if op is Op.NE else Op.LT, -math.inf)
+        # nothing is equal to NaN, below or above it, as no number is equal to a text
+        return Predicate(column, Op.NE if op is Op.NE else Op.EQ, "NaN")
     return Predicate(column, op, value)
 
 
 def _validity(node: Call, schema: Schema, nulls: bool) -> Condition:
-    """Whether a column is NULL, which no column with NaN is: it holds NULL instead."""
+    """Whether a column is NULL, or, with an option, NULL or NaN."""
     column = _only_column(node, schema)
+    options = node.options or {}
+    if "nan_is_null" in options and options["nan_is_null"].as_py() and _is_real(column, schema):
+        return Or((Predicate(column, Op.IS_NULL), Predicate(column, Op.IS_NAN)))
     return Predicate(column, Op.NOT_NULL if node.function == "is_valid" else Op.IS_NULL)
 
 
 def _nan(node: Call, schema: Schema, nulls: bool) -> Condition:
-    """False: no column holds NaN."""
     column = _only_column(node, schema)
-    if not pa.types.is_floating(_type(column, schema)):
+    if not _is_real(column, schema):
         raise _UnknownError
-    return Predicate(column, Op.LT, -math.inf)
+    return Predicate(column, Op.IS_NAN)
 
 
 def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
@@ -194,8 +196,8 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
 
     A column that is NULL is in a set that contains NULL, unless NULLs are skipped.
 
-    Arrow's sets tell -0.0 from 0.0. No column holds the first, and DuckDB 1.5, which sends sets of numbers,
-    means both.
+    Arrow's sets tell -0.0 from 0.0, and NaN is in them. Here both zeros are one number, as in comparisons:
+    DuckDB 1.5, which sends sets of numbers, means both.
     """
     column = _only_column(node, schema)
     options = node.options or {}
@@ -204,11 +206,13 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
         raise _UnknownError
     if pa.types.is_nested(array.type):
         raise _UnknownError
-    logical = schema.columns[column].type.logical is not None
     own = schema.columns[column].type
-    values = (_stored(scalar, own, Op.EQ) if logical else _sql_value(scalar) for scalar in array.drop_null())
+    logical = own.logical is not None
+    values = [_stored(scalar, own, Op.EQ) if logical else _sql_value(scalar) for scalar in array.drop_null()]
     numbers = tuple(value for value in values if not (isinstance(value, float) and math.isnan(value)))
     member: Condition = Predicate(column, Op.IN, numbers)
+    if len(numbers) < len(values):
+        member = Or((Predicate(column, Op.IS_NAN), member))
     if array.null_count and null_matching == _MATCH_NULLS:
         return Or((Predicate(column, Op.IS_NULL), And((Predicate(column, Op.NOT_NULL), member))))
     return And((Predicate(column, Op.NOT_NULL), member)) if nulls else member
@@ -252,6 +256,11 @@ _CALLS: dict[str, Callable[[Call, Schema, bool], Condition]] = {
     "if_else": _set_or_null,
     "starts_with": _prefix,
 }
+
+
+def _is_real(column: int, schema: Schema) -> bool:
+    """Whether it is a column of doubles, which may hold NaN."""
+    return schema.columns[column].type.logical is None and bool(pa.types.is_floating(_type(column, schema)))
 
 
 def _only_column(node: Call, schema: Schema) -> int:

@@ -44,14 +44,19 @@ RowFilter = Callable[[Callable[[int], pa.Array]], BoolArray]
 
 
 def filters_of(
-    condition: Condition, schema: Schema, *, collated: bool = True, whole: str = ""
+    condition: Condition,
+    schema: Schema,
+    *,
+    collated: bool = True,
+    nan_is_null: bool = True,
+    whole: str = "",
 ) -> tuple[list[Filter], RowFilter | None]:
     """(filters, row filter): every row that passes both satisfies ``condition``, and no other does.
 
     collated: texts are compared by the collations of their columns, and times with any spelling of a time;
     otherwise texts and times are compared by their bytes. DataTypeError, naming the column, for a value that
-    is no time. whole: the text of the condition, for
-    errors of the parts that SQLite decides.
+    is no time. nan_is_null: see ``bind``. whole: the text of the condition, for errors of the parts that
+    SQLite decides.
     """
 
     def bind_predicate(predicate: Predicate) -> Bound:
@@ -60,7 +65,8 @@ def filters_of(
         column = schema.columns[predicate.column]
         collation = TIME if column.type.kind is Kind.TIMESTAMP else column.collation
         try:
-            return bind(predicate, column.type, collation if collated else "BINARY", literal=True)
+            named = collation if collated else "BINARY"
+            return bind(predicate, column.type, named, literal=True, nan_is_null=nan_is_null)
         except DataTypeError as error:
             error.at(place=f"column {column.name}")
             raise

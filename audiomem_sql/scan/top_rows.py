@@ -75,7 +75,7 @@ def first_rows(
 ) -> I64Array:
     """The rowids of the first ``k`` rows that pass the filters, int64 (n,).
 
-    NULL comes last. Of equal rows the one with the lower rowid comes first.
+    NULL comes last, and NaN before it, whichever way. Of equal rows the one with the lower rowid comes first.
 
     Texts and blobs are ordered by their bytes, whatever collation the column has.
     """
@@ -107,4 +107,6 @@ def _may_come_before(values: pa.ChunkedArray, last: pa.Scalar, falls: bool) -> A
 
     if not last.is_valid:
         return pa.chunked_array([pa.repeat(True, len(values))])
+    if last.type == pa.float64() and last.as_py() != last.as_py():
+        return pc.is_valid(values)
     return pc.fill_null((pc.greater_equal if falls else pc.less_equal)(values, last), False)

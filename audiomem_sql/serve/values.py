@@ -77,7 +77,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     return made
 
 
-def _named(value: float) -> str | None:
+def _named(value: float) -> str:
     if math.isnan(value):
-        return None
+        return "NaN"
     return "Infinity" if value > 0 else "-Infinity"

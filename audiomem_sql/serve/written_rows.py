@@ -16,7 +16,7 @@ from audiomem_sql.errors import AudioMemError, DataTypeError, QueryError
 from audiomem_sql.serve.problems import Problem
 from audiomem_sql.serve.requests import bytes_of
 
-_NUMBERS = {"Infinity": float("inf"), "-Infinity": float("-inf")}
+_NUMBERS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 
 
 def rows_of(content_type: str | None, content: bytes, schema: Schema) -> tuple[Any, int]:

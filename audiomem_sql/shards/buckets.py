@@ -2,7 +2,7 @@
 
 There are always ``BUCKETS`` buckets, so that a shard is split, weighted or moved by changing the table alone.
 The hash is that of the Bloom filters over keys (:mod:`audiomem_sql.indexes.keys.combined`), which files hold:
-it never changes. The bucket is its upper 12 bits. A key with a NULL in it belongs to bucket 0.
+it never changes. The bucket is its upper 12 bits. A key with NULL or NaN in it belongs to bucket 0.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Placement:
         return buckets
 
     def _of_key(self, values: Sequence[Any]) -> int:
-        if any(value is None for value in values):
+        if any(value is None or value != value for value in values):
             return self.shard_of_bucket[0]
         parts = [
             folded(value, self.schema.columns[number])

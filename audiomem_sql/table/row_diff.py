@@ -161,4 +161,5 @@ def _changed(
 
 
 def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and one == other
+    """NaN is the same as NaN."""
+    return type(one) is type(other) and (one == other or (one != one and other != other))

@@ -84,7 +84,7 @@ def _rows(table: TableReader, schema: Schema, name: str) -> Iterator[str]:
 
 def literal(value: Any) -> str:
     """A value as an expression of SQL that any reader of scripts takes as it is."""
-    if value is None:
+    if value is None or value != value:  # NaN, which SQLite has as NULL
         return "NULL"
     if isinstance(value, bytes):
         return f"x'{value.hex()}'"

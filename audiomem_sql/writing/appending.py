@@ -14,7 +14,7 @@ from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.stored_values import as_sql, integer_array
+from audiomem_sql.columns.stored_values import as_sql, integer_array, nan_as_null
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.views import integers, strings, valid
 from audiomem_sql.errors import ConstraintError, LimitError
@@ -153,6 +153,7 @@ def _check_column(key_columns: KeyColumns, table: pa.Table, after: Transaction) 
     (number,) = key_columns
     column = after.schema.columns[number]
     array = table.column(number).combine_chunks()
+    array = nan_as_null(array) if column.type.kind is Kind.REAL else array  # NaN equals no other
     present = array.drop_null()
     if column.type.kind is Kind.TIMESTAMP:
         present = present.cast(pa.int64())

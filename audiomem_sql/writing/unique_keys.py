@@ -63,11 +63,11 @@ class UniqueKeys:
                 own.pop(key, None)
 
     def fold(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> Folded | None:
-        """The key of a row; None if a part is NULL, as such a key equals no other."""
+        """The key of a row; None if a part is NULL, or NaN, as such a key equals no other."""
         key = []
         for number in key_columns:
             value = row[number]
-            if value is None:
+            if value is None or value != value:
                 return None
             key.append(folded(value, self._schema.columns[number]))
         return tuple(key)
@@ -104,7 +104,7 @@ class UniqueKeys:
     def find(self, key_columns: KeyColumns, row: Sequence[StoredValue]) -> int | None:
         """The rowid of the row that has the same key as ``row``.
 
-        None if there is none, or the key has a NULL.
+        None if there is none, or the key has a NULL or NaN.
         """
         key = self.fold(key_columns, row)
         if key is None:

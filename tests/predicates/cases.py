@@ -88,7 +88,7 @@ VECTORS = st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.5, math.inf]), min_size=WI
 
 STORED: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.INTEGER: INTEGERS,
-    Kind.REAL: REALS,
+    Kind.REAL: st.one_of(REALS, st.sampled_from([math.nan, -math.nan])),
     Kind.TEXT: TEXTS,
     Kind.BLOB: BLOBS,
     Kind.BOOLEAN: st.booleans(),

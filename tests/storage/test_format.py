@@ -122,8 +122,9 @@ def test_magic_values_and_codes() -> None:
         catalog_features.MANIFEST_NUMBERS,
         catalog_features.DIRECTORY_PAGES,
         catalog_features.LOGICAL_TYPES,
+        catalog_features.NAN,
     )
-    assert f"There are fourteen: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
+    assert f"There are fifteen: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
     fields = {row["field"] for row in table("Labels")}
     old = f"in version 1, and in files repaired from it, `{labels.LABEL_MAGIC_1.decode()}`"

@@ -53,6 +53,11 @@ class Cursor:
             value = self._rows.other(number, self._rowids[self._row])
             return apsw.pyobject(value) if isinstance(value, FoundRow) else value
 
+    def ColumnNoChange(self, number: int) -> Any:
+        """The same where an UPDATE leaves the column as it is: NaN is left, SQLite takes it for NULL."""
+        value = self.Column(number)
+        return apsw.no_change if isinstance(value, float) and value != value else value
+
     def Rowid(self) -> int:
         """The rowid of this row."""
         return self._rowids[self._row]

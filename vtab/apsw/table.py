@@ -5,6 +5,7 @@ What a table does is in ``virtual_table``; here it is put into apsw's words. ``c
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -106,6 +107,8 @@ def _changes_a_row(function: Function) -> Function:
     return called  # type: ignore[return-value]
 
 
+#: What apsw calls beyond the usual methods.
+_METHODS: dict[str, Any] = {"use_bestindex_object": True, "use_no_change": True}
 #: OR FAIL keeps the rows before the one that failed; OR ROLLBACK ends the transaction.
 _KEPT = (FAIL, ROLLBACK)
 
@@ -312,7 +315,14 @@ class ApswTable(VirtualTable):
         added = self.insert(rowid, fields)
         return self.apsw.last_insert_rowid() if added is None else added
 
-    UpdateChangeRow = _changes_a_row(_as_sqlite(VirtualTable.change))
+    @_changes_a_row
+    @_as_sqlite
+    def UpdateChangeRow(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
+        """UPDATE."""
+        if apsw.no_change in fields:
+            fields = [math.nan if value is apsw.no_change else value for value in fields]
+        return self.change(rowid, new, fields)
+
     UpdateDeleteRow = _changes_a_row(_as_sqlite(VirtualTable.delete))
 
 
@@ -322,14 +332,14 @@ def register(connection: apsw.Connection) -> Module:
     connection.create_collation(TIME_COLLATION, compare)
     connection.create_collation(NUMBER_COLLATION, compare_numbers)
     try:
-        connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=4)
+        connection.create_module(MODULE, cast(Any, module), **_METHODS, iVersion=4)
     except Exception as error:
         # apsw has 33 places in a process for modules above version 2; below, only PRAGMA integrity_check is
         # missing.
         if "slots" not in str(error):
             raise
         module.is_checked = False
-        connection.create_module(MODULE, cast(Any, module), use_bestindex_object=True, iVersion=2)
+        connection.create_module(MODULE, cast(Any, module), **_METHODS, iVersion=2)
     return module
 
 

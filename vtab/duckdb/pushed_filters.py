@@ -128,7 +128,10 @@ def _compared(kind: int, children: Sequence[Node], schema: pa.Schema) -> pc.Expr
     if one[0] == CONSTANT:
         kind, one, other = _TURNED.get(kind, kind), other, one
     column, data_type = _column(one, schema)
-    return _COMPARISONS[kind](column, _constant(other, data_type))
+    compared = _COMPARISONS[kind](column, _constant(other, data_type))
+    if kind in (GREATER, GREATER_OR_EQUAL) and pa.types.is_floating(data_type):
+        return compared | pc.is_nan(column)  # for DuckDB, NaN is above all numbers
+    return compared
 
 
 def _between(children: Sequence[Node], schema: pa.Schema) -> pc.Expression:

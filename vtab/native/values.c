@@ -1,6 +1,7 @@
 /* Values of SQLite as values of Python and back, and exceptions as errors. The GIL is held in all of it but part_result. */
 #include "audiomem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +50,8 @@ PyObject *python_value(sqlite3_value *value) {
   PyObject *list, *object;
   const void *data;
 
+  /* column() leaves nothing but NaN as it is in an UPDATE */
+  if (sqlite3_value_nochange(value)) return py.PyFloat_FromDouble(NAN);
   switch (sqlite3_value_type(value)) {
   case SQLITE_INTEGER:
     return py.PyLong_FromLongLong(sqlite3_value_int64(value));
@@ -175,6 +178,26 @@ int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_con
     break;
   }
   return 1;
+}
+
+int part_is_nan(const struct part *part, int number, Py_ssize_t row) {
+  const struct column *column = &part->columns[number];
+  const struct cell *cell;
+  int64_t at = column->offset + row;
+  double real;
+
+  if (!is_there(column, at)) return 0;
+  switch (column->kind) {
+  case CONSTANT:
+  case CELLS:
+    cell = column->kind == CELLS ? &column->cells[row] : column->cells;
+    return cell->type == 'f' && cell->as.real != cell->as.real;
+  case REALS:
+    real = ((const double *)column->values)[at];
+    return real != real;
+  default:
+    return 0;
+  }
 }
 
 sqlite3_int64 part_rowid(const struct part *part, Py_ssize_t row) {

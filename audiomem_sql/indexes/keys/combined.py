@@ -1,7 +1,7 @@
 """Keys of several columns: a hash of all parts together, of a row or of whole arrays.
 
-Parts that a column's collation takes for equal have the same hash. A key with a NULL in it equals no other,
-and has none.
+Parts that a column's collation takes for equal have the same hash. A key with NULL or NaN in it equals no
+other, and has none.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from audiomem_sql.blocks.bloom import MAX_KEYS, BloomFilter, hash_array, hash_in
 from audiomem_sql.columns.affinity import StoredValue
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.stored_values import integer_array
-from audiomem_sql.columns.views import dictionary_codes, valid
+from audiomem_sql.columns.views import dictionary_codes, not_a_number, valid
 from audiomem_sql.predicates.texts import Collation
 
 _NONE = np.empty(0, np.int64)
 
 
 def folded(value: StoredValue, column: Column) -> StoredValue:
-    """A value of a key as the column's collation compares it."""
+    """A value of a key as the column's collation compares it: equal values are the same, zeros too."""
     if isinstance(value, str) and column.collation != "BINARY":
         return Collation(column.collation).equality_key(value)
-    return value
+    return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0
 
 
 def hash_key(parts: Sequence[StoredValue]) -> U64Array:
@@ -38,8 +38,11 @@ def hash_key(parts: Sequence[StoredValue]) -> U64Array:
 
 
 def hash_rows(arrays: Sequence[pa.Array], columns: Sequence[Column]) -> tuple[I64Array, U64Array]:
-    """The rows whose key has no NULL, int64 (n,), ascending, and the hashes of their keys, uint64 (n,)."""
+    """The rows whose key has no NULL and no NaN, int64 (n,), ascending, and the hashes, uint64 (n,)."""
     whole = np.logical_and.reduce([valid(array) for array in arrays])
+    for array in arrays:
+        if pa.types.is_float64(array.type):
+            whole &= ~not_a_number(array)
     rows = np.flatnonzero(whole)
     combined = np.zeros(len(rows), np.uint64)
     for array, column in zip(arrays, columns, strict=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.tokenizers import UNSAID
-from audiomem_sql.columns.types import FLOAT32
+from audiomem_sql.columns.types import FLOAT32, Kind
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog
 from audiomem_sql.storage.segment.grouped_directory import GroupedDirectory
 
@@ -36,6 +36,8 @@ VECTOR_ELEMENTS = "vector-elements"
 DIRECTORY_PAGES = "directory-pages"
 #: The feature of tables with columns whose values mean more than what they are stored as.
 LOGICAL_TYPES = "logical-types"
+#: The feature of segments with a block of reals that may hold NaN, by its zone map.
+NAN = "nan"
 #: The feature of segments of a table in a store: versions and rowids are those that its manifest says.
 MANIFEST_NUMBERS = "manifest-numbers"
 #: How the options of a catalog say so: name and value.
@@ -58,4 +60,8 @@ FEATURES: dict[str, Callable[[Catalog], Any]] = {
         entry is not None and isinstance(entry.blocks, GroupedDirectory) for entry in catalog.entries
     ),
     LOGICAL_TYPES: lambda catalog: any(column.type.logical is not None for column in catalog.schema.columns),
+    NAN: lambda catalog: any(
+        column.type.kind is Kind.REAL and entry is not None and entry.blocks.may_hold_nan
+        for column, entry in zip(catalog.schema.columns, catalog.entries, strict=True)
+    ),
 }

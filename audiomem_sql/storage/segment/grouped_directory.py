@@ -101,6 +101,11 @@ class GroupedDirectory(BlockDirectory):
         return self.groups.blocks
 
     @property
+    def may_hold_nan(self) -> bool:
+        """Whether the zone map of a group of reals leaves room for NaN."""
+        return bool(self.groups.zones.with_nan.any())
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes of all blocks and pages."""
         return int(self.groups.stored.sum() + 2 * self.groups.pages[:, 2].sum())
