@@ -99,6 +99,8 @@ class Origin:
         kinds = self.categories
         if kinds is None:
             return values.dictionary_encode()
+        if not values.num_chunks:  # there are categories without a value
+            values = pa.chunked_array([pa.array([], self.type)])
         places = [kernels().index_in(chunk, kinds) for chunk in values.chunks]
         if sum(place.null_count for place in places) > values.null_count:
             if self.ordered:

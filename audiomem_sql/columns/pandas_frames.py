@@ -70,7 +70,7 @@ def backend_of(dtype: Any, given: ArrowType) -> bytes:
     if isinstance(dtype, np.dtype) and dtype.kind == "O":
         texts = types.is_string(given) and pandas.Series(["a"]).dtype != object
         numbers = types.is_integer(given) or types.is_floating(given) or types.is_boolean(given)
-        return OBJECT.encode() if texts or numbers else b""
+        return OBJECT.encode() if texts or numbers or types.is_null(given) else b""
     missing = getattr(dtype, "na_value", None)
     return b"numpy_nullable" if missing is not None and missing is pandas.NA else b""
 

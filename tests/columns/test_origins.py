@@ -118,6 +118,8 @@ def test_categories_of_any_type_and_number_keep_their_order(kinds: pa.Array, ord
     assert restored.type.ordered == ordered
     assert restored.chunk(0).dictionary.to_pylist() == kinds.to_pylist()
     assert restored.to_pylist() == [kinds[1].as_py(), kinds[0].as_py(), None]
+    none = origin.restored(pa.chunked_array([], kinds.type))
+    assert none.chunk(0).dictionary.to_pylist() == kinds.to_pylist()
     assert parse_origin(origin.text()) == origin
 
 

@@ -88,8 +88,6 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     }
     chosen = draw(st.permutations("abc"))[: draw(st.integers(1, 3))]
     frame = pd.DataFrame({name: found[name] for name in chosen})
-    if not count:  # objects of which there is none are nothing
-        frame = frame.astype({name: "str" for name, dtype in frame.dtypes.items() if str(dtype) == "object"})
     frame.index = draw(indexes(count))
     frame.columns.name = draw(NAMES)
     frame.attrs = draw(st.dictionaries(TEXTS, JSON, max_size=3))
