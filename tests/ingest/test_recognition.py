@@ -106,8 +106,10 @@ def test_a_folder_that_was_moved_takes_what_changed_along() -> None:
         before = ids(table)
         os.rename("old", "new")
         put("new/deep/c.txt", "changed")
-        report = bring(table, "new")
+        told: list[str] = []
+        report = bring(table, "new", on_source=lambda source: told.append(source.name))
         assert (report.renamed, report.changed, report.new, report.pruned) == (2, 1, 0, 0)
+        assert sorted(told) == [f"new/deep/{name}.txt" for name in "abc"]
         assert {body: key for body, key in ids(table).items() if body in before} == {
             body: before[body] for body in ("text of a", "text of b")
         }
