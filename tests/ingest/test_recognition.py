@@ -106,13 +106,28 @@ def test_a_folder_that_was_moved_takes_what_changed_along() -> None:
         before = ids(table)
         os.rename("old", "new")
         put("new/deep/c.txt", "changed")
-        report = bring(table, "new")
+        told: list[str] = []
+        report = bring(table, "new", on_source=lambda source: told.append(source.name))
         assert (report.renamed, report.changed, report.new, report.pruned) == (2, 1, 0, 0)
+        assert sorted(told) == [f"new/deep/{name}.txt" for name in "abc"]
         assert {body: key for body, key in ids(table).items() if body in before} == {
             body: before[body] for body in ("text of a", "text of b")
         }
         os.remove("new/deep/a.txt")
         assert bring(table, "new").pruned == 1
+
+
+@pytest.mark.parametrize(("kept", "pruned"), [(2, 0), (3, 3)])
+def test_a_folder_counts_as_moved_if_half_of_its_files_are_there(kept: int, pruned: int) -> None:
+    with Table.create("kb.flac", DEFAULT_COLUMNS) as table:
+        for number in range(6):
+            put(f"old/{number}.txt", f"text {number}")
+        bring(table, "old")
+        os.rename("old", "new")
+        for number in range(kept, 6):
+            os.remove(f"new/{number}.txt")
+        report = bring(table, "new")
+        assert (report.renamed, report.pruned, len(table.sources)) == (kept, pruned, 6 - pruned)
 
 
 def test_rows_that_do_not_depend_on_the_name() -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
 from pathlib import Path
 
 import pytest
 
-from audiomem_sql.errors import InterruptError
+from audiomem_sql.errors import InterruptError, StorageError
 from audiomem_sql.ingest import ingestion
 from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS, ingest
-from audiomem_sql.ingest.sources import find_sources
+from audiomem_sql.ingest.sources import Source, find_sources
 from audiomem_sql.ingest.stopping import Stopped, Stopping
 from audiomem_sql.machine import interrupts
 from audiomem_sql.machine.interrupts import check_interrupt, watched
@@ -93,6 +94,23 @@ def test_what_was_read_is_committed_if_that_is_quick(limit: int, monkeypatch: py
         read.clear()
         report = ingest(table, find_sources(["docs/3.txt", "docs/4.txt", "docs/5.txt"]), **stop)  # type: ignore[arg-type]
         assert (report.stopped, report.dropped, report.new) == (True, 2, 0)
+
+
+def test_processes_that_are_ended_leave_nobody_waiting(tmp_path: Path) -> None:
+    """Also while they send what they read: there is no thread that waits for the rest of it."""
+    (tmp_path / "docs").mkdir()
+    for number in range(14):
+        (tmp_path / "docs" / f"{number:02d}.txt").write_text(f"Words of {number}. " * 30_000)
+
+    def end(source: Source) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    with Table.create(tmp_path / "kb.flac", DEFAULT_COLUMNS) as table:
+        with pytest.raises(StorageError, match="ended from outside"):
+            ingest(table, find_sources([tmp_path / "docs"]), processes=2, on_source=end)
+        assert not multiprocessing.active_children()
+        assert (table.version, table.sources) == (1, {})
 
 
 @pytest.mark.usefixtures("files")
