@@ -50,7 +50,7 @@ class DelimitedWriter:
         if types.is_floating(kind):
             return pa.array([None if each is None else repr(each) for each in array.to_pylist()], pa.string())
         if types.is_timestamp(kind):
-            return pc.replace_substring_regex(array.cast(pa.string()), r"(\.\d*[1-9])0+|\.0+", r"\1")
+            return pc.replace_substring_regex(array.cast(pa.string()), r"(\.\d*[1-9])0+$|\.0+$", r"\1")
         if (
             types.is_integer(kind)
             or types.is_boolean(kind)

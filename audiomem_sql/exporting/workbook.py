@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from datetime import date, datetime, time
 from typing import Any
 
@@ -49,7 +50,7 @@ class WorkbookWriter:
                     remedy="Choose rows with --where, or write CSV.",
                 )
             try:
-                self._sheet.append([_cell(value) for value in row])
+                self._sheet.append([_cell(self._sheet, value) for value in row])
             except IllegalCharacterError:
                 raise self._refused("a control character, which a workbook does not hold") from None
             if any(isinstance(value, str) and len(value) > CHARACTERS for value in row):
@@ -65,12 +66,12 @@ class WorkbookWriter:
         )
 
 
-def _cell(value: Any) -> Any:
+def _cell(sheet: Any, value: Any) -> Any:
     """A value as a cell holds it; what none holds exactly is text."""
     if value is None or isinstance(value, bool | float | str):
-        if isinstance(value, float) and value - value != 0:
-            return str(value)
-        return _plain(value) if isinstance(value, str) else value
+        if isinstance(value, float) and not isinstance(value, bool):
+            return _number(sheet, value)
+        return _plain(sheet, value) if isinstance(value, str) else value
     if isinstance(value, int):
         return value if -_EXACT <= value <= _EXACT else str(value)
     if isinstance(value, datetime):
@@ -87,13 +88,26 @@ def _cell(value: Any) -> Any:
     return str(value)
 
 
-def _plain(text: str) -> Any:
+def _number(sheet: Any, value: float) -> Any:
+    """A number with all its digits, of which openpyxl would write 16; infinity is text."""
+    if not math.isfinite(value):
+        return str(value)
+    if float(f"{value:.16g}") == value:
+        return value
+    from openpyxl.cell.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, value=0.0)
+    cell._value = repr(value)
+    return cell
+
+
+def _plain(sheet: Any, text: str) -> Any:
     """A text that is no formula, though it begins like one."""
     if not text.startswith("="):
         return text
     from openpyxl.cell.cell import WriteOnlyCell
 
-    cell = WriteOnlyCell(None, value="")
+    cell = WriteOnlyCell(sheet, value="")
     cell.value = text
     cell.data_type = "s"
     return cell

@@ -31,7 +31,7 @@ from audiomem_sql.importing.text_values import is_exact
 from audiomem_sql.ingest.delimited import delimiter_of
 
 #: Rows that are looked at first.
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 10_000
 #: Bytes of a line at most, and of what a thread reads at once.
 LINE_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
@@ -73,7 +73,12 @@ class DelimitedRows:
 
     def schema(self, whole: bool) -> pa.Schema:
         """The columns; see ``RowSource``."""
-        rows = self._rows() if whole else f"SELECT * FROM ({self._rows()}) LIMIT {SAMPLE_ROWS}"
+        rows = self._rows()
+        if not whole:
+            with self._reading():
+                sample = f"SELECT * FROM ({rows}) LIMIT {SAMPLE_ROWS}"
+                self._made.execute(f"CREATE OR REPLACE TEMP TABLE sample AS {sample}").fetchall()
+            rows = "SELECT * FROM sample"
         declared = {name: self._wishes.of(name) for name in self._names}
         free = [(name, self._text(name)) for name in self._names if declared[name] is None]
         with self._reading():

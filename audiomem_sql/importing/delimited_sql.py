@@ -86,6 +86,8 @@ def is_bad(text: str, column: TextColumn) -> str | None:
         scale = int(column.type[column.type.index(",") + 1 : -1])
         fault += f" OR length(split_part(trim({text}), '.', 2)) > {scale} OR contains(lower({text}), 'e')"
     own = f"CAST({made} AS VARCHAR) IS DISTINCT FROM {text}"
+    if column.type in (DATE, TIMESTAMP):  # DuckDB has more years, and infinity
+        own = f"({own} OR substr({text}, 5, 1) <> '-')"
     return f"({own} AND {text} IS NOT NULL AND trim({text}) <> '' AND ({fault}))"
 
 

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from audiomem_sql.errors import MissingExtraError
 
-#: Bytes that DuckDB keeps in memory, beside those of each thread that reads.
+#: Bytes that DuckDB keeps in memory, and threads that read: the engine is what takes the time.
 MEMORY = "128MB"
-THREADS = 4
+THREADS = 2
 #: Rows of a batch.
 BATCH_ROWS = 1 << 14
 

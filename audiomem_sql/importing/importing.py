@@ -25,8 +25,11 @@ from audiomem_sql.machine.urls import is_url
 from audiomem_sql.table.sharded_creation import options_at, takes_shards
 from audiomem_sql.table.table import Table
 
-#: Level of zstd that a new table is written with, unless its options say another: that of Parquet.
-COMPRESSION_LEVEL = 3
+#: Level of zstd that a new table is written with, unless its options say another: that of pyarrow's Parquet.
+#: A vacuum packs it harder.
+COMPRESSION_LEVEL = 1
+#: Bytes of files whose rows are a commit in the log, if there are few.
+_SMALL_BYTES = 1 << 20
 _MODULES = {
     "csv": "delimited",
     "tsv": "delimited",
@@ -133,7 +136,7 @@ class _Work:
 
         def write(source: RowSource, fields: pa.Schema, wishes: Wishes) -> Imported:
             schema = self._schema(source, fields, declared)
-            rows = self._rows(source, fields, schema)
+            rows = self._rows(source, fields, schema, wishes)
             if is_url(self._path) or takes_shards(options_at(self._path, options)):
                 table = Table.create(self._path, schema, options)
                 try:
@@ -163,8 +166,11 @@ class _Work:
                     remedy=f"{did_you_mean(unknown[0], table.schema.names)}Its columns are "
                     f"{', '.join(table.schema.names)}.",
                 )
-            rows = self._rows(source, fields, table.schema)
-            version = table.append_stream(rows, message=self._message)
+            rows = self._rows(source, fields, table.schema, wishes)
+            if self._inputs.size <= _SMALL_BYTES:
+                version = table.append(rows.to_table(), message=self._message)
+            else:
+                version = table.append_stream(rows, message=self._message)
             return self._done(rows, table.schema, version)
 
         return self._attempted(declared, write)
@@ -191,8 +197,8 @@ class _Work:
                             remedy="Import it again when nobody writes to it; nothing was imported.",
                         ) from None
                     whole = True
-                except UnsortedError:
-                    wishes = replace(wishes, sorted_by=self._key_of(source))
+                except UnsortedError as error:
+                    wishes = replace(wishes, sorted_by=error.column)
                 except AudioMemError as error:
                     raise self._placed(error) from error.__cause__
 
@@ -235,12 +241,10 @@ class _Work:
         """The key of a new table: that of the order, or of the source."""
         return self._order.key or source.key
 
-    def _rows(self, source: RowSource, fields: pa.Schema, table: Schema) -> Rows:
-        key = None if table.rowid_column is None else table.columns[table.rowid_column].name
-        names = [name for name in fields.names if key is not None and fold(name) == fold(key)]
-        sorted_by = (
-            names[0] if names and source.sorts and pa.types.is_integer(fields.field(names[0]).type) else None
-        )
+    def _rows(self, source: RowSource, fields: pa.Schema, table: Schema, wishes: Wishes) -> Rows:
+        key = None if table.rowid_column is None else fold(table.columns[table.rowid_column].name)
+        sortable = [item.name for item in fields if fold(item.name) == key and pa.types.is_integer(item.type)]
+        sorted_by = sortable[0] if sortable and source.sorts and wishes.sorted_by is None else None
         return Rows(source, fields, table, self._inputs, sorted_by, self._tell)
 
     def _placed(self, error: AudioMemError) -> AudioMemError:

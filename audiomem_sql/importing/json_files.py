@@ -13,7 +13,7 @@ from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.inputs import Input, Inputs, opened
-from audiomem_sql.importing.python_columns import Real, json_text
+from audiomem_sql.importing.python_columns import PythonColumns, Real, json_text
 from audiomem_sql.importing.python_rows import PythonRows, Row
 from audiomem_sql.ingest.contents import VALUE_LIMIT
 from audiomem_sql.ingest.json_array import Scanner
@@ -52,7 +52,8 @@ def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[PythonR
                     yield row
             before += file.size
 
-    yield PythonRows(inputs, wishes, bad, rows)
+    columns = PythonColumns(wishes, inputs.label, holds_json=False)
+    yield PythonRows(inputs, bad, rows, columns)
 
 
 def _text(stream: IO[bytes]) -> IO[str]:

@@ -131,10 +131,13 @@ class Facts:
 
 
 class PythonColumns:
-    """The columns of rows that are dicts, in the order in which they come up. wishes: which are declared."""
+    """The columns of rows that are dicts, in the order in which they come up.
 
-    def __init__(self, wishes: Wishes, label: str) -> None:
-        self._wishes, self._label = wishes, label
+    wishes: which are declared. holds_json: a text in a JSON column is JSON, not a string of JSON.
+    """
+
+    def __init__(self, wishes: Wishes, label: str, *, holds_json: bool = True) -> None:
+        self._wishes, self._label, self._holds_json = wishes, label, holds_json
         self._facts: dict[str, Facts] = {}
         self._fields: list[pa.Field] = []
 
@@ -182,7 +185,10 @@ class PythonColumns:
             values = [row.get(item.name) for row in rows]
             declared = self._wishes.of(item.name)
             try:
-                arrays.append(_array(values, item) if declared is None else _declared(values, declared))
+                if declared is None:
+                    arrays.append(_array(values, item))
+                else:
+                    arrays.append(_declared(values, declared, self._holds_json))
             except UnicodeEncodeError:
                 row = next(i for i, each in enumerate(values) if _is_lone(each))
                 raise DataTypeError(
@@ -228,10 +234,10 @@ def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace(" +", "+").replace(" Z", "Z"))
 
 
-def _declared(values: list[Any], column: Column) -> pa.Array:
+def _declared(values: list[Any], column: Column, holds_json: bool) -> pa.Array:
     """Values for a column whose type is declared: of one Arrow type that the engine converts."""
     kind = column.type.kind
-    if kind is Kind.JSON:
+    if kind is Kind.JSON and not (holds_json and all(isinstance(each, str | None) for each in values)):
         return pa.array([None if value is None else json_text(value) for value in values], pa.string())
     types = {type(value) for value in values if value is not None}
     if types and types <= {bool}:

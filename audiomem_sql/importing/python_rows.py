@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.importing.bad_lines import BadLines
-from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.inputs import Inputs
 from audiomem_sql.importing.python_columns import PythonColumns
 
@@ -32,16 +31,14 @@ class PythonRows:
     def __init__(
         self,
         inputs: Inputs,
-        wishes: Wishes,
         bad: BadLines,
         rows: Callable[[Callable[[int], object]], Iterator[Row]],
-        *,
-        columns: PythonColumns | None = None,
+        columns: PythonColumns,
         key: str | None = None,
     ) -> None:
         self.key = key
         self._inputs, self._bad, self._rows = inputs, bad, rows
-        self._columns = columns or PythonColumns(wishes, inputs.label)
+        self._columns = columns
         self._done = 0
 
     def schema(self, whole: bool) -> pa.Schema:

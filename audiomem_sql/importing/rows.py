@@ -16,7 +16,11 @@ from audiomem_sql.importing.inputs import Inputs
 
 
 class UnsortedError(Exception):
-    """The keys do not rise: the source is asked for them in order. It never leaves the room."""
+    """The keys of ``column`` do not rise: they are asked for in order. It never leaves the room."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
 
 
 class Rows:
@@ -59,7 +63,7 @@ class Rows:
             if self._key is not None and batch.num_rows:
                 keys = np.asarray(batch.column(self._key).fill_null(0), np.int64)
                 if (last is not None and keys[0] < last) or (keys[1:] < keys[:-1]).any():
-                    raise UnsortedError
+                    raise UnsortedError(self._key)
                 last = keys[-1]
             self.count += batch.num_rows
             self._told(*self._source.done())

@@ -48,7 +48,7 @@ def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[PythonR
                 yield row
 
         key = keys[0] if len(keys) == 1 else None
-        yield PythonRows(inputs, wishes, bad, rows, columns=columns, key=key)
+        yield PythonRows(inputs, bad, rows, columns, key)
 
 
 def _are_truths(connection: Any, table: str, name: str) -> bool:

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
 
 INTEGER = r"-?(0|[1-9][0-9]*)"
-_INFINITE = r"[+-]?(inf|Inf|INF|infinity|Infinity)|nan|NaN|NAN"
-NUMBER = rf"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|{_INFINITE}"
+_INFINITE = r"-?(inf|Inf|INF|infinity|Infinity)|nan|NaN|NAN"
+NUMBER = rf"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|{_INFINITE}"
 PLAIN = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?"
 DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"

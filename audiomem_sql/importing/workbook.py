@@ -51,7 +51,7 @@ def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[PythonR
                     continue
                 yield dict(zip(header, values, strict=False))
 
-        yield PythonRows(inputs, wishes, bad, rows, columns=columns)
+        yield PythonRows(inputs, bad, rows, columns)
 
 
 def needed(does: str) -> Any:
