@@ -2,8 +2,8 @@
 
 A file of ten columns (integers, texts, numbers, a date, a timestamp, truth values) becomes a table of DuckDB,
 by CREATE TABLE AS SELECT from read_csv, and one of ours, by turns, each in a process of its own. Shown are
-the least of the times, seconds of processor time, the peak of the resident memory, and the ratio of DuckDB's time
-to ours.
+the least of the times, of wall clock and of processors, the peak of the resident memory, and what DuckDB's
+times are to ours.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def test_the_command(
     assert run(["import", "a.csv", "kb.flac", "--key", "id", "--on-bad-line", "keep"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        "kb.flac: 1 row of 1 file, 29 bytes, version 2",
+        "kb.flac: 1 row of 1 file, 25 bytes, version 2",
         "  id INTEGER PRIMARY KEY, price REAL, zip TEXT",
         "  1 bad line kept in kb.bad.csv; the first: a.csv: line 3: missing columns",
     ]
