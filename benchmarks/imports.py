@@ -32,6 +32,7 @@ WORK = {
 import duckdb
 def work(source, target):
     with duckdb.connect(target + ".duckdb") as made:
+        made.execute("SET enable_progress_bar_print = false")
         made.execute("CREATE TABLE t AS SELECT * FROM read_csv(?)", [source])
 """,
     "audiomem": """

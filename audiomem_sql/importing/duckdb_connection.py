@@ -14,7 +14,7 @@ import pyarrow as pa
 from audiomem_sql.errors import MissingExtraError
 
 #: Bytes that DuckDB keeps in memory, and threads that read: the engine is what takes the time.
-MEMORY = "128MB"
+MEMORY = "64MB"
 THREADS = 2
 #: Rows of a batch.
 BATCH_ROWS = 1 << 14
