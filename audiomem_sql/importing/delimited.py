@@ -25,7 +25,13 @@ from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import MisfitError, Wishes
 from audiomem_sql.importing.delimited_sql import TextColumn, doubtful, is_bad, value
 from audiomem_sql.importing.delimited_types import decided
-from audiomem_sql.importing.duckdb_connection import connection, literal, reader, share_done
+from audiomem_sql.importing.duckdb_connection import (
+    SORT_MEMORY,
+    connection,
+    literal,
+    reader,
+    share_done,
+)
 from audiomem_sql.importing.inputs import Input, Inputs, opened
 from audiomem_sql.importing.text_values import is_exact
 from audiomem_sql.ingest.delimited import delimiter_of
@@ -35,6 +41,8 @@ SAMPLE_ROWS = 10_000
 #: Bytes of a line at most, and of what a thread reads at once.
 LINE_BYTES = 8 << 20
 _SAMPLE_BYTES = 1 << 16
+#: Characters of a line that DuckDB needs more memory for, and how much.
+_LONG, LONG_LINES_MEMORY = 1 << 16, "1GB"
 _HEAD_BYTES = 1 << 20
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
@@ -47,6 +55,7 @@ class _Group:
     delimiter: str
     encoding: str
     names: tuple[str, ...]
+    has_long_lines: bool
 
 
 @contextlib.contextmanager
@@ -67,6 +76,8 @@ class DelimitedRows:
         self._groups = _grouped([_group(each, inputs.kind, wishes.header) for each in inputs.files])
         self._names = list(dict.fromkeys(name for group in self._groups for name in group.names))
         _check_names(self._names, inputs.label)
+        if any(group.has_long_lines for group in self._groups):
+            made.execute(f"SET memory_limit='{LONG_LINES_MEMORY}'")
         self._columns: list[TextColumn] = []
         self._statements = 0
         self._share = 0.0
@@ -109,6 +120,7 @@ class DelimitedRows:
         asked.append(f"CASE {fault} END::INTEGER AS fault" if tests else "NULL::INTEGER AS fault")
         order = ""
         if self._wishes.sorted_by is not None:
+            self._made.execute(f"SET memory_limit='{SORT_MEMORY}'")
             order = f" ORDER BY v{self._place(self._wishes.sorted_by)}"
         rejects = f"rejects{self._statements}"
         statement = f"SELECT {', '.join(asked)} FROM ({self._rows(rejects)}){order}"
@@ -246,7 +258,7 @@ def _group(file: Input, kind: str, header: bool) -> _Group:
         first = [""] * len(first)
     names = tuple(name if name.strip() else f"column{index}" for index, name in enumerate(first, 1))
     _check_names(names, file.label)
-    return _Group((file,), delimiter, encoding, names)
+    return _Group((file,), delimiter, encoding, names, max(map(len, text.split("\n"))) > _LONG)
 
 
 def _check_names(names: Sequence[str], label: str) -> None:
@@ -298,6 +310,12 @@ def _ours(message: str, inputs: Inputs) -> AudioMemError:
             file=label,
             place=f"line {found[1]}" if found else None,
             remedy="Close the quotation mark that is open there, or write it as Parquet.",
+        )
+    if "Out of Memory" in message:
+        return LimitError(
+            "its lines are too long for the memory that an import takes",
+            file=label,
+            remedy="Write it as Parquet, or as JSON Lines.",
         )
     if found is None:
         return DamagedFileError(

@@ -15,6 +15,8 @@ from audiomem_sql.errors import MissingExtraError
 
 #: Bytes that DuckDB keeps in memory, and threads that read: the engine is what takes the time.
 MEMORY = "64MB"
+#: The same while it sorts.
+SORT_MEMORY = "512MB"
 THREADS = 2
 #: Rows of a batch.
 BATCH_ROWS = 1 << 14

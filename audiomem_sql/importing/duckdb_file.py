@@ -12,7 +12,13 @@ from audiomem_sql.columns.column import quote
 from audiomem_sql.errors import AudioMemError, DamagedFileError
 from audiomem_sql.importing.bad_lines import BadLines
 from audiomem_sql.importing.contract import Wishes
-from audiomem_sql.importing.duckdb_connection import connection, literal, reader, share_done
+from audiomem_sql.importing.duckdb_connection import (
+    SORT_MEMORY,
+    connection,
+    literal,
+    reader,
+    share_done,
+)
 from audiomem_sql.importing.inputs import Inputs
 from audiomem_sql.importing.tables import chosen_table
 from audiomem_sql.importing.taken_types import cast, taken, takes
@@ -69,6 +75,8 @@ class DuckDBRows:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows; see ``RowSource``."""
         order = "" if self._wishes.sorted_by is None else f" ORDER BY {quote(self._wishes.sorted_by)}"
+        if order:
+            self._made.execute(f"SET memory_limit='{SORT_MEMORY}'")
         statement = f"SELECT {self._shown} FROM {self._table}{order}"
         with _reading(self._inputs.label), reader(self._made, statement) as batches:
             for batch in batches:
