@@ -62,7 +62,7 @@ def test_the_pages_with_examples() -> None:
         "JOBS",
         "MOVING",
     }
-    consoles = {"README", "SHELL", "STREAMING", "OBSERVE", "INGEST", "MOVING"}
+    consoles = {"README", "SHELL", "STREAMING", "OBSERVE", "INGEST", "IMPORT", "MOVING"}
     assert {page.stem for page in pages_with("console")} == consoles
 
 

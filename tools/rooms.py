@@ -34,6 +34,8 @@ ROOMS = (
     "frames",
     "ingest",
     "conversion",
+    "importing",
+    "exporting",
     "loadable",
     "connections",
     "dbapi",

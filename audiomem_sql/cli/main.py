@@ -33,8 +33,10 @@ from audiomem_sql.cli import (
     drop,
     dump,
     duplicates,
+    export,
     extension_path,
     grep,
+    importing,
     info,
     ingest,
     jobs,
@@ -80,6 +82,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         create.create,
         ingest.ingest,
         convert.convert,
+        export.export,
         sql.sql,
         shell.shell,
         info.info,
@@ -120,7 +123,7 @@ VERBS: dict[str, Callable[..., Any]] = {
         completion.completion,
         man.man,
     )
-} | {"map": map.map_table, "open": open_place.open_place}
+} | {"import": importing.import_table, "map": map.map_table, "open": open_place.open_place}
 #: Verbs that have verbs of their own.
 GROUPS = {"token": token.app}
 

@@ -20,8 +20,8 @@ class Bar:
         self._part: TaskID | None = None
         self._part_done = 0
 
-    def to(self, done: int, total: int) -> None:
-        """So much is done, of so much in all."""
+    def to(self, done: int, total: int | None) -> None:
+        """So much is done, of so much in all; None where that is not known."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total)
 

@@ -211,15 +211,20 @@ def _next_row(reader: Iterator[list[str]]) -> list[str] | None:
 
 
 def _find_delimiter(source: Source) -> str:
-    """The delimiter for which most lines of a sample have as many fields as the header.
-
-    Comma if there is none.
-    """
+    """The delimiter of a file, by its start."""
     with open_text(source.path, source.label, tolerant=True) as stream:
         try:
             sample = stream.read(_SAMPLE_SIZE)
         except OSError as error:
             raise storage_error(error, source.label) from error
+    return delimiter_of(sample, is_cut=len(sample) == _SAMPLE_SIZE)
+
+
+def delimiter_of(sample: str, *, is_cut: bool) -> str:
+    """The delimiter for which most lines of a sample have as many fields as the header.
+
+    Comma if there is none. is_cut: the sample ends somewhere in a line.
+    """
     best, delimiter = (0.0, 0), ","
     for candidate in DELIMITERS:
         rows: list[list[str]] = []
@@ -230,7 +235,7 @@ def _find_delimiter(source: Source) -> str:
                     rows.append(row)
         except csv.Error:
             continue
-        if len(sample) == _SAMPLE_SIZE and len(rows) > 2:
+        if is_cut and len(rows) > 2:
             rows.pop()  # cut off by the end of the sample
         width = len(rows[0]) if rows else 0
         score = (sum(len(row) == width for row in rows) / max(len(rows), 1), width)

@@ -28,7 +28,7 @@ def has_rows(source: Source) -> bool:
     """
     with _opened(source, tolerant=True) as stream:
         try:
-            return _Scanner(source, stream).array() is not None
+            return Scanner(source.label, stream).array() is not None
         except DataTypeError:
             return False
 
@@ -40,9 +40,9 @@ def read_json_array(source: Source, choose: Choose, report: Report | None = None
     `VALUE_LIMIT`. With `report`, items that are no objects are reported, and left out.
     """
     with _opened(source, tolerant=True) as stream:
-        path = _Scanner(source, stream).array()
+        path = Scanner(source.label, stream).array()
     with _opened(source, tolerant=report is not None) as stream:
-        scanner = _Scanner(source, stream)
+        scanner = Scanner(source.label, stream)
         if path:
             scanner.go_to(path[0])
         is_first = True
@@ -65,12 +65,16 @@ def _opened(source: Source, *, tolerant: bool) -> IO[str]:
     return open_text(source.path, source.label, tolerant=tolerant)
 
 
-class _Scanner:
-    """Reads JSON value by value; no more than one value of `VALUE_LIMIT` characters is in memory."""
+class Scanner:
+    """Reads JSON value by value; no more than one value of `VALUE_LIMIT` characters is in memory.
 
-    def __init__(self, source: Source, stream: IO[str]) -> None:
-        self._source = source
+    label: names the file in messages. decoder: makes the values.
+    """
+
+    def __init__(self, label: str, stream: IO[str], decoder: json.JSONDecoder = _DECODER) -> None:
+        self._label = label
         self._stream = stream
+        self._decoder = decoder
         self._text = ""
         self._at = 0
         self._is_whole = False  # the text reaches to the end of the file
@@ -159,7 +163,7 @@ class _Scanner:
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self._at)
+                value, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 # what is cut off at the end of the text is wrong there, or where a string begins
                 is_cut = error.pos + _TOKEN > len(self._text) or error.msg.startswith("Unterminated")
@@ -182,7 +186,7 @@ class _Scanner:
         try:
             read = self._stream.read(size)
         except OSError as error:
-            raise storage_error(error, self._source.label) from error
+            raise storage_error(error, self._label) from error
         except UnicodeDecodeError as error:
             raise self.malformed("the text changed while it was read") from error
         self._text = self._text[self._at :] + read
@@ -191,7 +195,7 @@ class _Scanner:
         if len(self._text) > VALUE_LIMIT:
             raise LimitError(
                 f"a value has more than {VALUE_LIMIT} characters, or is not closed",
-                file=self._source.label,
+                file=self._label,
                 place=f"line {self.line}",
                 remedy="Write it as JSON Lines, one object a line.",
             )
@@ -200,7 +204,7 @@ class _Scanner:
         """What is wrong on a line, by default the one that is being read."""
         return DataTypeError(
             fault,
-            file=self._source.label,
+            file=self._label,
             place=f"line {line or self.line}",
             remedy="Correct the JSON there.",
         )

@@ -34,7 +34,14 @@ from audiomem_sql.writing.appending import (
 )
 from audiomem_sql.writing.commit import Commit
 from audiomem_sql.writing.group_commit import Append, Group
-from audiomem_sql.writing.streaming import UnorderedError, can_stream, is_stream, numbered, stream_of
+from audiomem_sql.writing.streaming import (
+    UnorderedError,
+    can_follow,
+    can_stream,
+    is_stream,
+    numbered,
+    stream_of,
+)
 
 #: The rowids that a commit deletes, int64 (n,), ascending, of the snapshot that it is made on.
 Deleted = Callable[[Snapshot], I64Array]
@@ -187,11 +194,11 @@ class Appends:
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None
     ) -> int:
-        """Add rows in one commit, those of a new table without having all of them in memory.
+        """Add rows in one commit, where that can be without having all of them in memory.
 
         The new version.
         """
-        if is_stream(data) and can_stream(self._opened.snapshot):
+        if is_stream(data) and self._can_stream():
             with InFile(self._opened.path):
                 version = self._stream(data, message, progress)
             if version is not None:
@@ -199,9 +206,15 @@ class Appends:
                 return version
         return self.append(data, message=message, progress=progress)
 
+    def _can_stream(self) -> bool:
+        """Whether rows can be written as they come: into a new table, or behind the rows of one file."""
+        snapshot = self._opened.snapshot
+        alone = type(self._session) is Session and not self._opened.files.is_remote
+        return can_stream(snapshot) or (alone and can_follow(snapshot))
+
     @hooks.staged("commit", lambda self, *given: self._opened.path, logging.DEBUG)
     def _stream(self, data: Any, message: str | None, progress: Progress | None) -> int | None:
-        """Into a new table, batch by batch; None if the rows are to be read first."""
+        """Batch by batch; None if the rows are to be read first."""
         session, opened = self._session, self._opened
         full, schema, passages = opened.snapshot.schema, opened.schema, opened.options.passages
         embedder = table_embedder(opened.options, full, opened.path) if full.vectors else None
@@ -210,8 +223,10 @@ class Appends:
             return table if embedder is None else with_vectors(table, full, embedder, None, passages)
 
         with session.writing():
-            if can_stream(opened.snapshot) and opened.snapshot.schema == full:
+            if self._can_stream() and opened.snapshot.schema == full:
+                session.make_way()
+                high = max(opened.snapshot.high_rowid, 0)
                 with stream_of(data) as reader, contextlib.suppress(UnorderedError):
-                    batches = numbered(reader, schema, opened.path, complete)
+                    batches = numbered(reader, schema, opened.path, complete, high)
                     return session.commit_segment(Commit(batches, None, message=message), progress=progress)
         return None

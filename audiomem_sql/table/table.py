@@ -301,10 +301,12 @@ class Table(TableReader, Copying, Changing, Editing):
     ) -> int:
         """Add rows in one commit, as :meth:`append`.
 
-        The rows of a new table without having all of them in memory.
+        The rows of a new table, or those behind the rows of one local file, without having all of them in
+        memory.
 
         That holds for a relation of DuckDB and for an Arrow dataset, if their rows come in the order of the
-        INTEGER PRIMARY KEY, or there is none, and the table has no other key and no CHECK. Anything else is
+        INTEGER PRIMARY KEY, above those that are there, or there is none, and the table has no other key and
+        no CHECK. Anything else is
         read first, as :meth:`append` does. What is made of SEMANTIC and INDEXED columns, their vectors and
         words, is held in memory.
         """

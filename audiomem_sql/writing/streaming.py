@@ -15,7 +15,7 @@ from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DataTypeError
 from audiomem_sql.versions import Snapshot
-from audiomem_sql.writing.appending import as_batches, check_sizes
+from audiomem_sql.writing.appending import as_batches, check_sizes, following_rowids
 from audiomem_sql.writing.transaction import MAX_ROWID
 
 #: Rows that are asked of the source at a time: of 10 kB each they are 160 MB.
@@ -87,14 +87,20 @@ def _reader(relation: Any) -> pa.RecordBatchReader:
 
 def can_stream(snapshot: Snapshot) -> bool:
     """Whether the table is new, and a row can be checked alone, but for the order of the rowids."""
-    schema = snapshot.schema
     empty = len(snapshot.segments) == 1 and not snapshot.segments[0].rows
-    new = empty and snapshot.log is None and not snapshot.logged
-    return new and not schema.key_columns and not schema.combined_keys and checks_of(schema) is None
+    return empty and snapshot.log is None and not snapshot.logged and can_follow(snapshot)
 
 
-def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: Complete) -> Iterator[Batch]:
-    """The rows of a stream as a commit takes them.
+def can_follow(snapshot: Snapshot) -> bool:
+    """Whether a row with a rowid above all others can be checked alone."""
+    schema = snapshot.schema
+    return not schema.key_columns and not schema.combined_keys and checks_of(schema) is None
+
+
+def numbered(
+    reader: pa.RecordBatchReader, schema: Schema, path: str, complete: Complete, high: int = 0
+) -> Iterator[Batch]:
+    """The rows of a stream as a commit takes them, with rowids above ``high``.
 
     UnorderedError if their keys do not rise, or are NULL, or none comes.
 
@@ -102,7 +108,7 @@ def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: 
     """
     from audiomem_sql.columns.arrow_input import to_table
 
-    key_column, last_rowid, rows_before = schema.rowid_column, 0, 0
+    key_column, last_rowid, rows_before = schema.rowid_column, high, 0
     for batch in _read(reader):
         try:
             table, _ = to_table(batch, schema)
@@ -118,7 +124,7 @@ def numbered(reader: pa.RecordBatchReader, schema: Schema, path: str, complete: 
         if not count:
             continue
         if key_column is None:
-            rowids: I64Array = np.arange(rows_before + 1, rows_before + 1 + count, dtype=np.int64)
+            rowids: I64Array = following_rowids(high + rows_before + 1, count)
         else:
             keys = table.column(key_column).combine_chunks()
             if keys.null_count:

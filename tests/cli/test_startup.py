@@ -14,6 +14,8 @@ from .conftest import Command
 VERBS = (
     "create",
     "ingest",
+    "import",
+    "export",
     "sql",
     "shell",
     "info",

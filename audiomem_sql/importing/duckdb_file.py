@@ -1,0 +1,106 @@
+"""A table of a DuckDB file."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from audiomem_sql.columns.column import quote
+from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.importing.bad_lines import BadLines
+from audiomem_sql.importing.contract import Wishes
+from audiomem_sql.importing.duckdb_connection import (
+    SORT_MEMORY,
+    connection,
+    literal,
+    reader,
+    share_done,
+)
+from audiomem_sql.importing.inputs import Inputs
+from audiomem_sql.importing.tables import chosen_table
+from audiomem_sql.importing.taken_types import cast, taken, takes
+
+_TABLES = (
+    "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'source' UNION ALL "
+    "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'source' AND NOT internal"
+)
+_KEY = (
+    "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = 'source' "
+    "AND schema_name = ? AND table_name = ? AND constraint_type = 'PRIMARY KEY'"
+)
+
+
+@contextlib.contextmanager
+def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[DuckDBRows]:
+    """The rows of a table of a DuckDB file."""
+    (file,) = inputs.files
+    with connection("files of DuckDB") as made:
+        with _reading(file.label):
+            made.execute("SET arrow_lossless_conversion=true")
+            made.execute(f"ATTACH {literal(file.path)} AS source (READ_ONLY, TYPE duckdb)")
+            found = made.execute(_TABLES).fetchall()
+            names = [name if schema == "main" else f"{schema}.{name}" for schema, name in found]
+        schema, name = found[names.index(chosen_table(names, wishes.table, file.label))]
+        keys = made.execute(_KEY, [schema, name]).fetchall()
+        key = keys[0][0][0] if len(keys) == 1 and len(keys[0][0]) == 1 else None
+        yield DuckDBRows(made, inputs, wishes, f"source.{quote(schema)}.{quote(name)}", key)
+
+
+class DuckDBRows:
+    """Rows of a table of DuckDB; see ``RowSource``."""
+
+    sorts = True
+
+    def __init__(self, made: Any, inputs: Inputs, wishes: Wishes, table: str, key: str | None) -> None:
+        self.key = key
+        self._made, self._inputs, self._wishes, self._table = made, inputs, wishes, table
+        self._share = 0.0
+        with _reading(inputs.label), reader(made, f"SELECT * FROM {table} LIMIT 0") as none:
+            self._fields = pa.schema([taken(item) for item in none.schema])
+            shown = (
+                quote(item.name)
+                if takes(item.type) or pa.types.is_nested(item.type) or taken(item).type != pa.string()
+                else f"CAST({quote(item.name)} AS VARCHAR) AS {quote(item.name)}"
+                for item in none.schema
+            )
+            self._shown = ", ".join(shown)
+
+    def schema(self, whole: bool) -> pa.Schema:
+        """The columns; see ``RowSource``."""
+        return self._fields
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows; see ``RowSource``."""
+        order = "" if self._wishes.sorted_by is None else f" ORDER BY {quote(self._wishes.sorted_by)}"
+        if order:
+            self._made.execute(f"SET memory_limit='{SORT_MEMORY}'")
+        statement = f"SELECT {self._shown} FROM {self._table}{order}"
+        with _reading(self._inputs.label), reader(self._made, statement) as batches:
+            for batch in batches:
+                self._share = share_done(self._made)
+                arrays = [cast(array, item) for array, item in zip(batch.columns, self._fields, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=self._fields)
+
+    def done(self) -> tuple[int, int]:
+        """Bytes; see ``RowSource``."""
+        return int(self._share * self._inputs.size), self._inputs.size
+
+
+@contextlib.contextmanager
+def _reading(label: str) -> Iterator[None]:
+    try:
+        yield
+    except AudioMemError:
+        raise
+    except Exception as error:
+        kind = type(error).__module__.lstrip("_").partition(".")[0]
+        if kind != "duckdb" and not isinstance(error, OSError | pa.ArrowException):
+            raise
+        raise DamagedFileError(
+            f"DuckDB says: {' '.join(str(error).split())[:200]}",
+            file=label,
+            remedy="Close the program that writes to it, and open it with the duckdb that wrote it.",
+        ) from error
