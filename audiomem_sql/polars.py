@@ -16,7 +16,7 @@ from audiomem_sql.columns.origins import Origin, parse_origin
 from audiomem_sql.columns.types import arrow_type
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
 from audiomem_sql.predicates import Condition
-from audiomem_sql.scan import filters_of, scan
+from audiomem_sql.scan import Filter, RowFilter, filters_of, scan
 from audiomem_sql.table.reader import TableReader
 
 try:
@@ -120,7 +120,8 @@ def _frames(
     read = list(names) or [
         next(iter(frame_columns))
     ]  # a frame without columns does not know how many rows it has
-    filters, row_filter = [], None
+    filters: list[Filter] = []
+    row_filter: RowFilter | None = None
     if condition is not None:
         filters, row_filter = filters_of(condition, schema, nan_is_null=False)
     batches = scan(table.readable, [schema.index(name) for name in read], filters, row_filter=row_filter)
