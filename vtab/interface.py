@@ -112,7 +112,7 @@ class Table(Protocol):
     def change(self, rowid: int, new: Any, fields: Sequence[Any]) -> int | None:
         """xUpdate with a row that is there; its rowid, or None if OR IGNORE left it as it was.
 
-        fields: NaN where the row has NaN and the statement leaves it so; SQL itself has no such value.
+        fields: NaN where the row has NaN or -0.0 and the statement leaves it so; SQL itself has no NaN.
         """
 
     def delete(self, rowid: int) -> None:

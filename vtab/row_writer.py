@@ -78,6 +78,7 @@ class RowWriter:
             if not self._table.schema.is_same(self._schema):
                 self._connection.execute("PRAGMA writable_schema=RESET")  # SQLite asks for the columns again
             return self._connection.last_insert_rowid()
+        fields = _without_negative_zero(fields)
         on_conflict = self._on_conflict()
         row = self._row(self._with_defaults(fields, on_conflict), on_conflict, rowid)
         added = None if row is None else self._added(rowid, row, on_conflict)
@@ -109,8 +110,9 @@ class RowWriter:
             )
         new = _rowid_of(new)
         transaction = self._table.begin()
+        fields = _without_negative_zero(fields)
         if any(value != value for value in fields):
-            fields = self._with_nan(transaction, rowid, fields)
+            fields = self._with_kept(transaction, rowid, fields)
         changes = self._connection.total_changes()
         if changes != self._changes:  # it counts whole statements: this is the first row of one
             self._changes = changes
@@ -129,8 +131,8 @@ class RowWriter:
         done = transaction.update(rowid, new, row, on_conflict)
         return new if done is None and on_conflict is not OnConflict.IGNORE else done
 
-    def _with_nan(self, transaction: Transaction, rowid: int, fields: Sequence[Any]) -> list[Any]:
-        """The fields with the NaN of the row, which may be any of many, where they say that it stays."""
+    def _with_kept(self, transaction: Transaction, rowid: int, fields: Sequence[Any]) -> list[Any]:
+        """The fields with what the row has where NaN says that it stays: NaN of any bits, or -0.0."""
         row = transaction.stored_row(rowid) or ()
         return [
             value if value == value else row[place] if place < len(row) else None
@@ -253,6 +255,13 @@ def _rowid_of(value: Any) -> int:
 def _some(values: Sequence[Any]) -> bool:
     """Whether one of them is not NULL."""
     return values.count(None) != len(values)
+
+
+def _without_negative_zero(fields: Sequence[Any]) -> Sequence[Any]:
+    """The fields with 0.0 for -0.0, as SQLite's own tables store it."""
+    if 0.0 not in fields:
+        return fields
+    return [value + 0.0 if type(value) is float else value for value in fields]
 
 
 def _as_sql_sees(fields: Sequence[Any]) -> list[Any]:

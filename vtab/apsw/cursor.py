@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,11 @@ class Cursor:
             return apsw.pyobject(value) if isinstance(value, FoundRow) else value
 
     def ColumnNoChange(self, number: int) -> Any:
-        """The same where an UPDATE leaves the column as it is: NaN is left, SQLite takes it for NULL."""
+        """The same where an UPDATE leaves the column as it is: NaN and -0.0 stay, which SQLite alters."""
         value = self.Column(number)
-        return apsw.no_change if isinstance(value, float) and value != value else value
+        if isinstance(value, float) and (value != value or (value == 0 and math.copysign(1, value) < 0)):
+            return apsw.no_change
+        return value
 
     def Rowid(self) -> int:
         """The rowid of this row."""

@@ -33,8 +33,9 @@ void cell_result(sqlite3_context *, const struct cell *);
 void object_result(sqlite3_context *, PyObject *);
 /* A value of a part, without Python; 0 if the part does not hold the column. */
 int part_result(const struct part *, int column, Py_ssize_t row, sqlite3_context *);
-/* Whether a value of a part is NaN, which SQLite takes for NULL. */
-int part_is_nan(const struct part *, int column, Py_ssize_t row);
+/* Whether a real is NaN or -0.0, which SQLite takes for NULL and 0.0; and whether a value of a part is such a real. */
+int is_altered(double);
+int part_is_altered(const struct part *, int column, Py_ssize_t row);
 sqlite3_int64 part_rowid(const struct part *, Py_ssize_t row);
 
 /* Turn the exception that is on its way into a result code, and a message for sqlite3_free. `owner` has a method

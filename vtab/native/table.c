@@ -411,8 +411,8 @@ static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int numbe
     sqlite3_result_int64(context, part_rowid(&cursor->part, cursor->row));
     return SQLITE_OK;
   }
-  /* an UPDATE of other columns keeps NaN, which SQLite would hand back as NULL */
-  if (sqlite3_vtab_nochange(context) && part_is_nan(&cursor->part, number, cursor->row)) return SQLITE_OK;
+  /* an UPDATE of other columns keeps NaN and -0.0, which SQLite would hand back as NULL and 0.0 */
+  if (sqlite3_vtab_nochange(context) && part_is_altered(&cursor->part, number, cursor->row)) return SQLITE_OK;
   if (part_result(&cursor->part, number, cursor->row, context)) return SQLITE_OK;
   gil = gil_take(api_of(base->pVtab));
   if (!gil.entered) return ended(base->pVtab);
@@ -424,7 +424,7 @@ static int column(sqlite3_vtab_cursor *base, sqlite3_context *context, int numbe
     object_result(context, value);
   } else if (cell_read(&cell, value) < 0) {
     rc = explain(((struct table *)base->pVtab)->object, &base->pVtab->zErrMsg);
-  } else if (!(sqlite3_vtab_nochange(context) && cell.type == 'f' && cell.as.real != cell.as.real)) {
+  } else if (!(sqlite3_vtab_nochange(context) && cell.type == 'f' && is_altered(cell.as.real))) {
     cell_result(context, &cell);
   }
   if (value != NULL) py.Py_DecRef(value);

@@ -50,7 +50,7 @@ PyObject *python_value(sqlite3_value *value) {
   PyObject *list, *object;
   const void *data;
 
-  /* column() leaves nothing but NaN as it is in an UPDATE */
+  /* column() leaves nothing but NaN and -0.0 as they are in an UPDATE */
   if (sqlite3_value_nochange(value)) return py.PyFloat_FromDouble(NAN);
   switch (sqlite3_value_type(value)) {
   case SQLITE_INTEGER:
@@ -180,21 +180,21 @@ int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_con
   return 1;
 }
 
-int part_is_nan(const struct part *part, int number, Py_ssize_t row) {
+int is_altered(double real) { return isnan(real) || (real == 0 && signbit(real)); }
+
+int part_is_altered(const struct part *part, int number, Py_ssize_t row) {
   const struct column *column = &part->columns[number];
   const struct cell *cell;
   int64_t at = column->offset + row;
-  double real;
 
   if (!is_there(column, at)) return 0;
   switch (column->kind) {
   case CONSTANT:
   case CELLS:
     cell = column->kind == CELLS ? &column->cells[row] : column->cells;
-    return cell->type == 'f' && cell->as.real != cell->as.real;
+    return cell->type == 'f' && is_altered(cell->as.real);
   case REALS:
-    real = ((const double *)column->values)[at];
-    return real != real;
+    return is_altered(((const double *)column->values)[at]);
   default:
     return 0;
   }
