@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.columns.logical.arrow_forms import arrow_of, common_of
-from audiomem_sql.columns.logical.forms import arrow_form
+from audiomem_sql.columns.logical.forms import arrow_form, stored_form
 from audiomem_sql.columns.logical.texts import sql_images
+from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, shown_type
 
 
@@ -22,6 +23,12 @@ def shown_array(array: Any, column_type: ColumnType) -> Any:
         chunks = [arrow_form(node, chunk) for chunk in array.chunks]
         return pa.chunked_array(chunks or [arrow_form(node, array.combine_chunks())])
     return arrow_form(node, array)
+
+
+def shown_images(array: Any, column_type: ColumnType) -> list[Any]:
+    """What SQL sees of an array of ``shown_type(column_type)``."""
+    node = column_type.logical
+    return sql_values(array, column_type) if node is None else sql_images(node, stored_form(node, array))
 
 
 def common_type(column_type: ColumnType) -> pa.DataType:

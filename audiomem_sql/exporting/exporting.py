@@ -91,7 +91,7 @@ def export_table(
     whole = table.schema
     order = [whole[each] for each in (whole.names if columns is None else columns)]
     names = [column.name for column in order]
-    arrow = whole.to_arrow()
+    arrow = whole.shown()
     fields = pa.schema([arrow.field(each) for each in names], arrow.metadata if columns is None else None)
     shape = Shape(name or table.name, order, fields)
     total = None if where is not None else len(table)

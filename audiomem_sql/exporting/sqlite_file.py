@@ -6,7 +6,7 @@ import apsw
 import pyarrow as pa
 
 from audiomem_sql.columns.column import Column, quote
-from audiomem_sql.columns.sql_values import sql_values
+from audiomem_sql.columns.shown import shown_images
 from audiomem_sql.exporting.contract import Shape
 
 
@@ -26,7 +26,8 @@ class SqliteWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
         values = [
-            sql_values(array, column.type) for array, column in zip(batch.columns, self._columns, strict=True)
+            shown_images(array, column.type)
+            for array, column in zip(batch.columns, self._columns, strict=True)
         ]
         self._connection.executemany(self._insert, zip(*values, strict=True))
 
