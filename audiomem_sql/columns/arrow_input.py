@@ -15,17 +15,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import types
 
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays, stored_column
-from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, is_list, told_by, told_together
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, told_by, told_together
 from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
+from audiomem_sql.columns.list_input import common_width, without_false_vectors
 from audiomem_sql.columns.origins import BACKEND, origin_of
+from audiomem_sql.columns.python_values import array_of_values
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.columns.types import STORED
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
@@ -73,11 +73,11 @@ def to_table(
                 remedy="Capitals make no difference: rename one",
             )
     if schema is None:
-        arrow = {name: _inferred(name, source) for name, source in sources.items()}
+        arrow = {name: without_false_vectors(*_inferred(name, source)) for name, source in sources.items()}
         widths = {
             name: width
             for name, (_, chunks) in arrow.items()
-            if (width := _common_width(chunks, typed=isinstance(sources[name], tuple)))
+            if (width := common_width(chunks, typed=_is_typed(sources[name])))
         }
         fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()])
         schema = schema_of_arrow(fields, primary_key, semantic, widths)
@@ -225,16 +225,18 @@ def _named(columns: Iterable[tuple[str, _Source]]) -> dict[str, _Source]:
 
 
 def _from_pandas(frame: Any, typed: bool) -> tuple[int, dict[str, _Source]]:
-    def source(series: Any) -> _Source:
+    def source(name: str, series: Any) -> _Source:
         if not typed or series.dtype != object:
+            objects = series.dtype == object
             try:
-                item, chunks = _arrow(pa.Array.from_pandas(series))
+                made = array_of_values(name, list(series)) if objects else pa.Array.from_pandas(series)
+                item, chunks = _arrow(made)
                 return item.with_metadata({BACKEND: _backend(series.dtype)}), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
-        return list(series)
+        return [None if isinstance(value, float) and value != value else value for value in series]
 
-    columns = ((str(label), source(frame.iloc[:, i])) for i, label in enumerate(frame.columns))
+    columns = ((str(label), source(str(label), frame.iloc[:, i])) for i, label in enumerate(frame.columns))
     return len(frame), _named(columns)
 
 
@@ -324,28 +326,9 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
     """Python values as Arrow infers them."""
     if isinstance(source, tuple):
         return source
-    try:
-        return _arrow(pa.array(source, from_pandas=True))
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataTypeError(
-            f"column {name} has no type that holds all of its values: {error}",
-            remedy="Convert them to one type, or give a schema",
-        ) from error
+    return _arrow(array_of_values(name, source))
 
 
-def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:
-    """Numbers in each of some lists that are vectors: all have as many, and none is NULL.
-
-    0 for others. typed: doubles are what was meant, and do not become vectors of float32.
-    """
-    widths: set[int] = set()
-    for chunk in chunks:
-        if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
-            return 0
-        item = chunk.type.value_type
-        if not types.is_floating(item) or (typed and types.is_float64(item)):
-            return 0
-        if kernels().list_flatten(chunk).null_count:
-            return 0
-        widths.update(kernels().list_value_length(chunk).drop_null().unique().to_pylist())
-    return widths.pop() if len(widths) == 1 else 0
+def _is_typed(source: _Source) -> bool:
+    """Whether a type was said: not for Python values, nor for the objects of pandas."""
+    return isinstance(source, tuple) and (source[0].metadata or {}).get(BACKEND, b"pyarrow") == b"pyarrow"

@@ -46,7 +46,7 @@ def test_what_a_column_has_anyway_is_not_written(given_type: pa.DataType) -> Non
     _, schema = to_table(pa.table({"a": pa.array([None, None], given_type)}))
     (column,) = schema.columns
     told = parse_origin(column.origin)
-    canonical = schema.to_arrow().field(0).type
+    canonical = schema.shown().field(0).type
     assert (told is None) == (given_type == canonical)
     if told is not None:
         assert told.type == given_type

@@ -131,6 +131,8 @@ def node_of(kind: Any) -> Node | None:
         return _made("MAP", (kind.key_type, kind.item_type))
     if types.is_struct(kind):
         fields = [kind.field(number) for number in range(kind.num_fields)]
+        if not fields:  # a value would take no bytes, and any number of them would fit a row
+            return None
         return _made("STRUCT", [field.type for field in fields], words=tuple(field.name for field in fields))
     if types.is_fixed_size_list(kind):
         return None if not kind.list_size else _made("ARRAY", (kind.value_type,), (kind.list_size,))
@@ -177,3 +179,5 @@ def checked_node_of(name: str, kind: Any) -> Node | None:
         return node_of(kind)
     except SchemaError as error:
         raise error.at(place=f"column {name}") from None
+    except RecursionError:
+        raise SchemaError("the type is nested too deeply", place=f"column {name}") from None

@@ -23,10 +23,21 @@ from audiomem_sql.columns.logical.node import ITEMS, Node
 from audiomem_sql.columns.logical.parsing import PER_SECOND, bignum_value, bit_text, clock_text, timetz_text
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render_many
 from audiomem_sql.columns.views import integers, valid
+from audiomem_sql.errors import DamagedFileError
 
 
 def sql_images(node: Node, array: Any) -> list[Any]:
-    """The values that SQL sees of a stored array, None for NULL."""
+    """The values that SQL sees of a stored array, None for NULL.
+
+    DamagedFileError, without a place, for what is no stored form.
+    """
+    try:
+        return _images(node, array)
+    except (ValueError, IndexError, OverflowError, pa.ArrowException) as error:
+        raise DamagedFileError(f"a block of {node!s:.80} holds what is none: {error}") from error
+
+
+def _images(node: Node, array: Any) -> list[Any]:
     there = valid(array)
     if node.is_integer:
         images = _integer_images(node, np.where(there, integers(array), 0))
@@ -156,17 +167,11 @@ _OF_BYTES: dict[str, Callable[[bytes], str]] = {
 def json_texts(node: Node, array: Any) -> list[str | None]:
     """Nested values, an array of ``arrow_of(node)``, as JSON.
 
-    A map is an object if its keys are texts, else a list of pairs. Exact numbers, dates, times and bytes are
-    texts, as is what is no finite number.
+    A map is an object if its keys are texts, each once, else a list of pairs. Exact numbers, dates, times and
+    bytes are texts, as is what is no finite number. JSON stands there as it was written.
     """
-    made = []
-    for value in _plain(node, array).to_pylist():
-        made.append(
-            None
-            if value is None
-            else json.dumps(_shaped(node, value), ensure_ascii=False, separators=(",", ":"))
-        )
-    return made
+    values = _plain(node, array).to_pylist()
+    return [None if value is None else _json_text(node, value) for value in values]
 
 
 def _plain(node: Node, array: Any) -> Any:
@@ -203,21 +208,28 @@ def _plain(node: Node, array: Any) -> Any:
     return pa.ListArray.from_arrays(offsets, pairs, mask=mask)
 
 
-def _shaped(node: Node, value: Any) -> Any:
+def _json_text(node: Node, value: Any) -> str:
     """One value, with the names of its fields."""
     if value is None:
-        return None
+        return "null"
     if node.name in ("LIST", "ARRAY"):
-        return [_shaped(node.children[0], item) for item in value]
+        return f"[{','.join([_json_text(node.children[0], item) for item in value])}]"
     if node.name == "STRUCT":
         fields = enumerate(zip(node.words, node.children, strict=True))
-        return {word: _shaped(child, value[str(number)]) for number, (word, child) in fields}
+        parts = [
+            f"{_dumps(word)}:{_json_text(child, value[str(number)])}" for number, (word, child) in fields
+        ]
+        return "{" + ",".join(parts) + "}"
     if node.name == "MAP":
         key, item = node.children
-        pairs = [(_shaped(key, pair["0"]), _shaped(item, pair["1"])) for pair in value]
-        return (
-            dict(pairs) if all(isinstance(left, str) for left, _ in pairs) else [list(pair) for pair in pairs]
-        )
+        pairs = [(_json_text(key, pair["0"]), _json_text(item, pair["1"])) for pair in value]
+        if all(left[0] == '"' for left, _ in pairs) and len({left for left, _ in pairs}) == len(pairs):
+            return "{" + ",".join([f"{left}:{right}" for left, right in pairs]) + "}"
+        return f"[{','.join([f'[{left},{right}]' for left, right in pairs])}]"
     if node.name == "JSON":
-        return json.loads(value)
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        return str(value)
+    return _dumps(str(value) if isinstance(value, float) and not math.isfinite(value) else value)
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
