@@ -274,7 +274,8 @@ def _finished(node: Node, array: Any) -> Any:
     mask = array.is_null()
     if node.name == "STRUCT":
         fields = list(arrow_of(node))
-        children = [_finished(child, array.field(number)) for number, child in enumerate(node.children)]
+        items = array.flatten()  # a field may be there where its struct is NULL
+        children = [_finished(child, items[number]) for number, child in enumerate(node.children)]
         return pa.StructArray.from_arrays(children, fields=fields, mask=mask)
     if node.name == "ARRAY":
         size = node.numbers[0]
