@@ -121,7 +121,7 @@ def test_magic_values_and_codes() -> None:
         catalog_features.VECTOR_ELEMENTS,
         catalog_features.MANIFEST_NUMBERS,
         catalog_features.DIRECTORY_PAGES,
-            catalog_features.LOGICAL_TYPES,
+        catalog_features.LOGICAL_TYPES,
     )
     assert f"There are fourteen: {', '.join(f'`{feature}`' for feature in features)}" in TEXT
     assert set(features) == catalog_features.FEATURES.keys()
