@@ -18,7 +18,8 @@ from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.logical.json_leaves import checked_json, read_json, written_json
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS, whole_number
+from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, clock_text, whole_number
+from audiomem_sql.columns.logical.texts import interval_text, moment_text
 
 #: From a value that is no list, struct or map to what is gathered of it.
 _Leaf: TypeAlias = Callable[[Node, Any], Any]
@@ -63,9 +64,7 @@ def stored_of_values(node: Node, values: Sequence[Any]) -> Any:
 
 def stored_of_value(node: Node, value: Any) -> Any:
     """One value as it is stored. ValueError, an Arrow error and their like for what does not fit."""
-    if value is None or type(value).__name__ in _NULLS:
-        return None
-    if isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(value):
+    if _is_null(value):
         return None
     if not node.is_nested:
         if isinstance(value, float | np.floating) and value != value:
@@ -84,19 +83,62 @@ def stored_of_value(node: Node, value: Any) -> Any:
     return stored_form(node, _finished(node, array))[0].as_py()
 
 
+def _is_null(value: Any) -> bool:
+    if value is None or type(value).__name__ in _NULLS:
+        return True
+    return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
+
+
 def _values(array: Any) -> list[Any]:
-    """Python's values; of times that Python does not have, numpy's."""
+    """Python's values; of dates and durations, which Python has in part, numpy's, and of times texts."""
+    while isinstance(array, pa.ExtensionArray) or types.is_dictionary(array.type):
+        array = array.storage if isinstance(array, pa.ExtensionArray) else array.dictionary_decode()
     kind = array.type
+    if types.is_nested(kind):
+        return _nested_values(array)
+    if types.is_time(kind):
+        per_second = PER_SECOND[kind.unit]
+        counts = array.view(pa.int32() if types.is_time32(kind) else pa.int64())
+        return [None if number is None else clock_text(number, per_second) for number in counts.to_pylist()]
     if types.is_timestamp(kind) or types.is_duration(kind) or types.is_date(kind):
         letter = "m" if types.is_duration(kind) else "M"
         unit = "D" if types.is_date32(kind) else "ms" if types.is_date64(kind) else kind.unit
         counts = array.view(pa.int32()) if types.is_date32(kind) else array.view(pa.int64())
         numbers = counts.cast(pa.int64()).to_pylist()
-        return [
-            None if number is None else np.array(number, "i8").view(f"{letter}8[{unit}]")[()]
-            for number in numbers
-        ]
+        dtype = f"{letter}8[{unit}]"
+        return [None if number is None else _moment(number, dtype, kind) for number in numbers]
     return list(array.to_pylist())
+
+
+def _moment(number: int, dtype: str, kind: Any) -> Any:
+    """A value of numpy's; of the number that numpy takes for NULL the text."""
+    if number != -(1 << 63):
+        return np.array(number, "i8").view(dtype)[()]
+    per_second = PER_SECOND["ms" if types.is_date(kind) else kind.unit]
+    if types.is_duration(kind):
+        return interval_text(0, 0, number * (10**9 // per_second))
+    return moment_text(number, per_second)
+
+
+def _nested_values(array: Any) -> list[Any]:
+    kind = array.type
+    present = array.is_valid().to_pylist()
+    if types.is_struct(kind):
+        names = [kind.field(number).name for number in range(kind.num_fields)]
+        rows = zip(*map(_values, array.flatten()), strict=True)
+        return [
+            dict(zip(names, row, strict=True)) if here else None
+            for here, row in zip(present, rows, strict=True)
+        ]
+    if types.is_map(kind):
+        items: list[Any] = list(zip(_values(array.keys), _values(array.items), strict=True))
+    elif str(kind).startswith(("list<", "fixed_size_list<", "large_list<", "list_view<", "large_list_view<")):
+        array = array.cast(pa.list_(kind.value_type))
+        items = _values(array.values)
+    else:  # a union
+        return list(array.to_pylist())
+    offsets = array.offsets.to_pylist()
+    return [items[offsets[row] : offsets[row + 1]] if here else None for row, here in enumerate(present)]
 
 
 def _cast(node: Node, array: Any) -> Any:
@@ -189,7 +231,7 @@ def _buildable(node: Node) -> Any:
 
 def _shaped(node: Node, value: Any, leaf: _Leaf) -> Any:
     """A value with its fields by their places, and its leaves as stored."""
-    if value is None or type(value).__name__ in _NULLS:
+    if _is_null(value):
         return None
     if node.name in ("LIST", "ARRAY"):
         if isinstance(value, str | bytes | dict) or not hasattr(value, "__iter__"):

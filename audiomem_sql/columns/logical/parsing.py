@@ -343,6 +343,8 @@ def _duration(node: Node, value: Any) -> int:
 
 def interval_parts(value: Any) -> tuple[int, int, int]:
     """Months, days and nanoseconds."""
+    if isinstance(value, np.timedelta64):
+        return 0, 0, _duration(Node("DURATION_NS"), value)
     if isinstance(value, timedelta):
         nanos = (value.seconds * 10**6 + value.microseconds) * 1000 + getattr(value, "nanoseconds", 0)
         return 0, value.days, nanos

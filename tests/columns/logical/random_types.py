@@ -41,8 +41,10 @@ def node(spelling: str) -> Node:
 class Values:
     """Types and values of one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, distinct_keys: bool = False) -> None:
+        """distinct_keys: maps have each key once, as Python, DuckDB and polars want it; Arrow does not."""
         self.random = random.Random(seed)
+        self._distinct_keys = distinct_keys
 
     def type(self, depth: int) -> Node:
         """A type nested to ``depth`` at most."""
@@ -80,9 +82,12 @@ class Values:
         if kind.name in ("LIST", "MAP"):
             lengths = [0 if self.random.random() < 0.3 else self.random.randint(0, 4) for _ in range(rows)]
             offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+            keys = None
+            if kind.name == "MAP":
+                keys, lengths = self._keys(kind.children[0], lengths)
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
             children = [self.array(child, sum(lengths)) for child in kind.children[kind.name == "MAP" :]]
             if kind.name == "MAP":
-                keys = self._present(kind.children[0], sum(lengths))
                 fields = [target.key_field, target.item_field]
                 children = [pa.StructArray.from_arrays([keys, *children], fields=fields)]
             return pa.Array.from_buffers(
@@ -96,10 +101,18 @@ class Values:
             return pa.StructArray.from_arrays(children, fields=list(target), mask=pa.array(mask))
         return self._leaves(kind, target, mask)
 
-    def _present(self, kind: Node, rows: int) -> Any:
-        """Values without NULL, as keys are."""
-        made = self._array(kind, rows * 6 + 30).drop_null()
-        return made.slice(0, rows)
+    def _keys(self, kind: Node, lengths: list[int]) -> tuple[Any, list[int]]:
+        """Keys of maps, none of them NULL, and how many each has."""
+        pool = self._array(kind, sum(lengths) * 6 + 30).drop_null()
+        if not self._distinct_keys:
+            return pool.slice(0, sum(lengths)), lengths
+        pool = pool.storage.unique() if isinstance(pool, pa.ExtensionArray) else pool.unique()
+        lengths = [min(length, len(pool)) for length in lengths]
+        places = [place for length in lengths for place in self.random.sample(range(len(pool)), length)]
+        keys = pool.take(pa.array(places, pa.int64()))
+        target = arrow_of(kind)
+        is_extension = isinstance(target, pa.BaseExtensionType)
+        return pa.ExtensionArray.from_storage(target, keys) if is_extension else keys, lengths
 
     def _leaves(self, kind: Node, target: Any, mask: Any) -> Any:
         rows, name = len(mask), kind.name
@@ -113,7 +126,9 @@ class Values:
             width = 64 if target.bit_width == 64 else 32
             per_day = 86_400 * parsing.PER_SECOND[kind.unit]
             of_day = name.startswith("TIME_") or name == "TIME"
-            numbers = [self.random.randrange(per_day) if of_day else self._integer(width) for _ in range(rows)]
+            numbers = [
+                self.random.randrange(per_day) if of_day else self._integer(width) for _ in range(rows)
+            ]
             return pa.array(numbers, pa.int32() if width == 32 else pa.int64(), mask=mask).view(target)
         if pa.types.is_integer(target):
             signed = pa.types.is_signed_integer(target)
@@ -122,7 +137,9 @@ class Values:
             reals = np.array([self.random.choice(_REALS) for _ in range(rows)], np.float16)
             return pa.array(reals, target, mask=mask)
         if name == "ENUM":
-            places = pa.array([self.random.randrange(len(kind.words)) for _ in range(rows)], pa.int32(), mask=mask)
+            places = pa.array(
+                [self.random.randrange(len(kind.words)) for _ in range(rows)], pa.int32(), mask=mask
+            )
             return pa.DictionaryArray.from_arrays(places, pa.array(kind.words), ordered=True)
         return pa.array([None if gone else self._leaf(kind) for gone in mask], target)
 
@@ -157,7 +174,13 @@ class Values:
 
     def _integer(self, bits: int, signed: bool = True) -> int:
         number = self.random.choice(
-            [0, 1, (1 << bits) - 1, self.random.getrandbits(bits), self.random.getrandbits(self.random.randint(1, bits))]
+            [
+                0,
+                1,
+                (1 << bits) - 1,
+                self.random.getrandbits(bits),
+                self.random.getrandbits(self.random.randint(1, bits)),
+            ]
         )
         return number - (1 << (bits - 1)) if signed else number
 
