@@ -155,7 +155,8 @@ class Values:
         if name == "BIGNUM":
             return str(self._integer(choice([8, 64, 300])))
         if name == "TIMETZ":
-            clock = f"{self.random.randint(0, 23):02d}:{self.random.randint(0, 59):02d}:07.{self.random.randint(0, 9)}"
+            hour, minute, fraction = (self.random.randrange(end) for end in (24, 60, 1_000_000))
+            clock = f"{hour:02d}:{minute:02d}:07.{fraction:06d}"
             zone = f"{self.random.randint(-15, 15):+03d}:{self.random.randint(0, 59):02d}"
             return parsing.timetz_text(int(parsing.PARSERS["TIMETZ"](kind, clock + zone)))
         if name == "BIT":
