@@ -55,6 +55,8 @@ def decode_nested(node: Node, array: Any) -> Any:
     made = reader.element(node, np.ones(int(there.sum()), np.int64))
     if not (reader.at == reader.ends).all():
         raise ValueError(f"a value of {node} has bytes behind its end")
+    if made.null_count:
+        raise ValueError(f"a value of {node} is NULL in itself")
     if there.all():
         return made
     places = np.cumsum(there) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -97,6 +98,5 @@ def test_stored_values_are_in_the_order_of_the_values(spelling: str) -> None:
         keys = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64()).to_pylist()
     order = sorted(range(len(keys)), key=keys.__getitem__)
     assert [stored[place] for place in order] == sorted(stored)
-    assert [stored[one] == stored[two] for one, two in zip(order, order[1:], strict=False)] == [
-        keys[one] == keys[two] for one, two in zip(order, order[1:], strict=False)
-    ]
+    for one, two in pairwise(order):
+        assert (stored[one] == stored[two]) == (keys[one] == keys[two])
