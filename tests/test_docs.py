@@ -50,6 +50,7 @@ def test_the_pages_with_examples() -> None:
     assert {page.stem for page in pages_with("python", "sql")} == {
         "README",
         "SQL",
+        "TYPES",
         "PYTHON",
         "ANALYSIS",
         "ORM",

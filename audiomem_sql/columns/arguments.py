@@ -110,7 +110,7 @@ def parse_definition(definition: str) -> Definition:
             remedy='Write name TYPE, and odd names in "double quotes"',
         )
     name = first.value
-    end = next((i for i, word in enumerate(rest) if word.is_word(*_CLAUSES, *_UNSUPPORTED)), len(rest))
+    end = _end_of_type(rest)
     column_type = ColumnType.parse(" ".join(word.text for word in rest[:end]), name)
     type_words = words_of(source(definition, rest[:end]), column_type)
     clauses = _Clauses(f"column {name}", definition, rest[end:])
@@ -122,6 +122,17 @@ def parse_definition(definition: str) -> Definition:
     no_alias = [word.value.upper() for word in rest[:end]] != ["INTEGER"]
     column = Column(name, column_type, **({"no_alias": no_alias} | settings), type_words=type_words)
     return Definition(column, tuple(clauses.checks), (), no_alias, autoincrement)
+
+
+def _end_of_type(words: list[Lexeme]) -> int:
+    """Where the clauses begin: not within parentheses, nor at a NULL that is a type, as in NULL[]."""
+    depth = 0
+    for place, word in enumerate(words):
+        depth += {"(": 1, ")": -1}.get(word.text, 0)
+        is_type = word.is_word("NULL") and place == 0 and len(words) > 1 and words[1].text.startswith("[")
+        if not depth and not is_type and word.is_word(*_CLAUSES, *_UNSUPPORTED):
+            return place
+    return len(words)
 
 
 def _index_of(column_type: ColumnType, clauses: _Clauses, text: str) -> dict[str, Any]:

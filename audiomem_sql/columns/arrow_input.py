@@ -15,19 +15,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import types
 
 from audiomem_sql.columns.arrow_cast import cast_column, cast_values, default_arrays, stored_column
-from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, is_list, told_by, told_together
+from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, infer, told_by, told_together
 from audiomem_sql.columns.checks import Checks
 from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
+from audiomem_sql.columns.list_input import common_width, without_false_vectors
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.own_metadata import given_back, kept, kept_of_field
 from audiomem_sql.columns.pandas_frames import backend_of, columns_of
+from audiomem_sql.columns.python_values import array_of_values
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.tokenizers import AUTO
 from audiomem_sql.columns.types import STORED, shown_type
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
@@ -80,7 +80,7 @@ def to_table(
                 remedy="Capitals make no difference: rename one",
             )
     if schema is None:
-        arrow = {name: _inferred(name, source) for name, source in sources.items()}
+        arrow = {name: without_false_vectors(*_inferred(name, source)) for name, source in sources.items()}
         own = given_back(kept(metadata, "the table"))
         typed = {name for name, source in sources.items() if _is_typed(source)}
         schema, sources = _schema_of(arrow, typed, own, primary_key, semantic), dict(arrow)
@@ -113,7 +113,7 @@ def _schema_of(
     widths = {
         name: width
         for name, (_, chunks) in arrow.items()
-        if (width := _common_width(chunks, typed=name in typed))
+        if (width := common_width(chunks, typed=name in typed))
     }
     fields = pa.schema([item.with_name(name) for name, (item, _) in arrow.items()], metadata)
     schema = schema_of_arrow(fields, primary_key, semantic, widths)
@@ -252,19 +252,21 @@ def _named(columns: Iterable[tuple[str, _Source]]) -> dict[str, _Source]:
 def _from_pandas(
     frame: Any, schema: Schema | None, index: bool | None
 ) -> tuple[int, dict[str, _Source], Mapping[bytes, bytes] | None]:
-    def source(series: Any) -> _Source:
-        if schema is None or series.dtype != object:
+    def source(name: str, series: Any) -> _Source:
+        objects = series.dtype == object
+        if schema is None or not objects:
             try:
-                item, chunks = _arrow(pa.Array.from_pandas(series))
+                made = array_of_values(name, list(series)) if objects else pa.Array.from_pandas(series)
+                item, chunks = _arrow(made)
                 told = {BACKEND: backend_of(series.dtype, item.type)}
-                told |= {_OBJECTS: b"1"} if series.dtype == object else {}
+                told |= {_OBJECTS: b"1"} if objects else {}
                 return item.with_metadata(told), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
-        return list(series)
+        return [None if isinstance(value, float) and value != value else value for value in series]
 
     columns, metadata = columns_of(frame, schema, index)
-    return len(frame), _named((name, source(series)) for name, series in columns), metadata
+    return len(frame), _named((name, source(name, series)) for name, series in columns), metadata
 
 
 def _from_polars(series: Any) -> _Source:
@@ -345,33 +347,9 @@ def _inferred(name: str, source: _Source) -> tuple[ArrowField, list[ArrowArray]]
     """Python values as Arrow infers them."""
     if isinstance(source, tuple):
         return source
-    try:
-        return _arrow(pa.array(source, from_pandas=True))
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataTypeError(
-            f"column {name} has no type that holds all of its values: {error}",
-            remedy="Convert them to one type, or give a schema",
-        ) from error
+    return _arrow(array_of_values(name, source))
 
 
 def _is_typed(source: _Source) -> bool:
     """Whether a column came with a type, which was not found in Python's values."""
     return isinstance(source, tuple) and _OBJECTS not in (source[0].metadata or {})
-
-
-def _common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:
-    """Numbers in each of some lists that are vectors: all have as many, and none is NULL.
-
-    0 for others. typed: doubles are what was meant, and do not become vectors of float32.
-    """
-    widths: set[int] = set()
-    for chunk in chunks:
-        if not is_list(chunk.type) or types.is_fixed_size_list(chunk.type):
-            return 0
-        item = chunk.type.value_type
-        if not types.is_floating(item) or (typed and types.is_float64(item)):
-            return 0
-        if kernels().list_flatten(chunk).null_count:
-            return 0
-        widths.update(kernels().list_value_length(chunk).drop_null().unique().to_pylist())
-    return widths.pop() if len(widths) == 1 else 0

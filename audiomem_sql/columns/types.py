@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.logical.node import MAX_CHARACTERS, Node
 from audiomem_sql.columns.logical.spelling import parse_node
 from audiomem_sql.errors import SchemaError, did_you_mean
 
@@ -111,7 +111,11 @@ class ColumnType:
 
     @classmethod
     def of(cls, node: Node) -> ColumnType:
-        """The type of a column of logical values."""
+        """The type of a column of logical values. SchemaError if it takes too long to write down."""
+        if len(str(node)) > MAX_CHARACTERS:
+            raise SchemaError(
+                f"the type {node!s:.60}… is too long", remedy=f"It has at most {MAX_CHARACTERS:,} characters"
+            )
         return cls(stored_kind(node), logical=node)
 
     def __post_init__(self) -> None:

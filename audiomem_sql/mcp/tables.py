@@ -189,7 +189,7 @@ def _rows(reader: TableReader, rowids: Any) -> tuple[Any, list[dict[str, Any]]]:
 
 
 def _values(array: pa.Array, column_type: Any) -> list[Any]:
-    if column_type.kind is Kind.BLOB:
+    if column_type.kind is Kind.BLOB and column_type.logical is None:
         return [None if each is None else f"{len(each)} bytes" for each in array.to_pylist()]
     return json_values(array, column_type)
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from audiomem_sql.columns.types import ColumnType
+from audiomem_sql.columns.shown import shown_array
+from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
 from audiomem_sql.errors import DataTypeError, LimitError
 from audiomem_sql.serve.values import column_lists, distinct, json_value
 
@@ -32,7 +33,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchPart:
-    """Rows of the engine."""
+    """Rows of the engine, or as users get them."""
 
     rows: pa.RecordBatch
     types: Sequence[ColumnType]
@@ -47,8 +48,19 @@ class BatchPart:
         return column_lists(self.rows, self.types)
 
     def batch(self) -> pa.RecordBatch:
-        """The rows."""
-        return self.rows
+        """The rows, as users get them."""
+        if all(each.logical is None for each in self.types):
+            return self.rows
+        schema = self.rows.schema
+        arrays = []
+        for number, (array, each) in enumerate(zip(self.rows.columns, self.types, strict=True)):
+            if each.logical is not None and array.type == arrow_type(each):
+                array = shown_array(array, each)
+            arrays.append(array)
+            field = schema.field(number)
+            told = {key: text for key, text in (field.metadata or {}).items() if key != STORED}
+            schema = schema.set(number, field.with_type(array.type).with_metadata(told))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 class SqlColumns:

@@ -164,4 +164,5 @@ def key_column(reader: TableReader) -> tuple[str, bool]:
 
 def is_text(reader: TableReader, name: str) -> bool:
     """Whether a column holds texts, so that a key in a path is one as it stands."""
-    return reader.schema[name].type.kind in (Kind.TEXT, Kind.JSON, Kind.TIMESTAMP)
+    kind = reader.schema[name].type
+    return kind.logical is not None or kind.kind in (Kind.TEXT, Kind.JSON, Kind.TIMESTAMP)

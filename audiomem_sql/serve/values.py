@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.sql_values import sql_values
-from audiomem_sql.columns.types import BIT, ColumnType, Kind
+from audiomem_sql.columns.types import BIT, ColumnType, Kind, arrow_type
 
 #: The greatest integer that every reader of JSON has exactly.
 MAX_SAFE = (1 << 53) - 1
@@ -41,7 +42,10 @@ def json_value(value: Any) -> Any:
 
 
 def json_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
-    """The values of an array of the engine's, one a row."""
+    """The values of an array, the engine's or as users get it, one a row."""
+    node = column_type.logical
+    if node is not None and array.type != arrow_type(column_type):
+        array = stored_form(node, array)
     kind = column_type.kind
     if kind is Kind.BOOLEAN:
         return array.to_pylist()  # type: ignore[no-any-return]

@@ -93,7 +93,7 @@ def _converted(rows: list[Any], schema: Schema) -> tuple[list[dict[str, Any]], i
 
 
 def _value(value: Any, kind: ColumnType | None, name: str, number: int) -> Any:
-    if kind is None or value is None:
+    if kind is None or value is None or kind.logical is not None:
         return value
     is_bits = kind.kind is Kind.FLOAT and kind.element == BIT
     try:

@@ -96,7 +96,7 @@ def columns_of(options: SourceOptions) -> pa.Schema:
 def _schema(options: SourceOptions) -> pa.Schema:
     path = table_paths(options.path)[0]
     with TableReader(path, version=options.version, as_of=options.text("as_of")) as table:
-        return table.snapshot.schema.visible.to_arrow()
+        return table.snapshot.schema.visible.shown()
 
 
 def _distance(columns: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 
+from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.scan import fetch_rows
 from audiomem_sql.spark.options import SourceOptions
 from audiomem_sql.spark.reading import RowsPartition
@@ -76,11 +77,12 @@ def _added(table: TableReader, first: int, last: int, columns: list[str]) -> Ite
     schema = snapshot.schema.visible
     rowids = np.array(sorted({change.rowid for change in changes(snapshot, first, last)}), np.int64)
     numbers = [schema.index(name) for name in columns]
-    fields = pa.schema([schema.to_arrow().field(number) for number in numbers])
+    fields = pa.schema([schema.shown().field(number) for number in numbers])
+    types = [schema.columns[number].type for number in numbers]
     for start in range(0, len(rowids), _ROWS):
         present = np.array(
             [rowid for rowid in rowids[start : start + _ROWS].tolist() if snapshot.contains(rowid)]
         )
         if len(present):
             _, arrays = fetch_rows(snapshot, present, numbers)
-            yield spark_batch(pa.RecordBatch.from_arrays(arrays, schema=fields))
+            yield spark_batch(pa.RecordBatch.from_arrays(shown_arrays(arrays, types), schema=fields))

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import InFile, QueryError, SchemaError, StorageError
 from audiomem_sql.machine.urls import is_url
@@ -65,12 +66,13 @@ class Partition:
                 names = schema.names if columns is None else columns
                 numbers = [schema.index(name) for name in names]
                 filters, row_filter = filters_of_text(self.where, self.parameters, schema)
-            arrow = schema.to_arrow()
+            arrow = schema.shown()
+            types = [schema.columns[number].type for number in numbers]
             fields = pa.schema([arrow.field(number) for number in numbers])
             rows = _of_shard(snapshot, self.shard)
             for batch in scan(rows, numbers, [*filters, *self._rowids()], row_filter=row_filter):
                 if numbers:
-                    yield pa.RecordBatch.from_arrays(list(batch.arrays), schema=fields)
+                    yield pa.RecordBatch.from_arrays(shown_arrays(batch.arrays, types), schema=fields)
                 else:
                     yield pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
 
@@ -119,7 +121,7 @@ def plan_partitions(
     for name in names:
         with TableReader(name, version=version, as_of=as_of) as table:
             snapshot = table.snapshot
-            own = snapshot.schema.visible.to_arrow()
+            own = snapshot.schema.visible.shown()
             if schema is None:
                 schema = own
             elif not schema.equals(own, check_metadata=False):

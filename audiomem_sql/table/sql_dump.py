@@ -54,7 +54,7 @@ def _definitions(schema: Schema) -> str:
 
 
 def _definition(column: Column) -> str:
-    parts = [quote(column.name), _STRICT[column.type.kind]]
+    parts = [quote(column.name), _strict(column)]
     if column.primary_key:
         parts.append("PRIMARY KEY")
     else:
@@ -64,6 +64,14 @@ def _definition(column: Column) -> str:
     if column.collation != "BINARY":
         parts.append(f"COLLATE {column.collation}")
     return " ".join(parts)
+
+
+def _strict(column: Column) -> str:
+    """The type in a STRICT table; a UBIGINT is an integer or a text, and other logical types are texts."""
+    node = column.type.logical
+    if node is None:
+        return _STRICT[column.type.kind]
+    return "ANY" if node.name == "UBIGINT" else "TEXT"
 
 
 def _rows(table: TableReader, schema: Schema, name: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.schema import Schema, parse_columns
+from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.errors import AudioMemError, ConstraintError, DataTypeError, OptionError, SchemaError
 from columns.inputs import EVERY, cells
 
@@ -177,8 +178,8 @@ def test_pandas_types() -> None:
     )
     table, schema = to_table(frame)
     assert schema.sql() == (
-        "nullable INTEGER, flag BOOLEAN, category TEXT, moment TIMESTAMP, "
-        "zoned TIMESTAMP, object TEXT, bytes BLOB, "
+        "nullable INTEGER, flag BOOLEAN, category TEXT, moment TIMESTAMP_NS, "
+        "zoned TIMESTAMPTZ('Europe/Berlin'), object TEXT, bytes BLOB, "
         "real REAL, arrow TEXT"
     )
     assert table.to_pylist() == [
@@ -186,8 +187,8 @@ def test_pandas_types() -> None:
             "nullable": 1,
             "flag": True,
             "category": "a",
-            "moment": datetime(2024, 5, 6),
-            "zoned": datetime(2024, 5, 5, 22),
+            "moment": int(pd.Timestamp(2024, 5, 6).value),
+            "zoned": int(pd.Timestamp(2024, 5, 5, 22).value) // 1000,
             "object": "a",
             "bytes": b"a",
             "real": 1.5,
@@ -197,7 +198,11 @@ def test_pandas_types() -> None:
     ]
     assert to_table(frame, schema)[0].equals(table)
     assert to_table({name: frame[name] for name in frame}, schema)[0].equals(table)
-    assert to_table(table.to_pandas(), schema)[0].equals(table)
+    shown = pa.table(shown_arrays(table.columns, [column.type for column in schema.columns]), schema.shown())
+    assert shown.column("moment").type == pa.timestamp("ns")
+    assert shown.column("zoned").type == pa.timestamp("us", "Europe/Berlin")
+    assert to_table(shown.to_pandas(), schema)[0].equals(table)
+    assert to_table(shown)[0].equals(table)
 
 
 def test_pandas_objects_are_converted_one_by_one() -> None:
@@ -212,9 +217,12 @@ def test_pandas_faults() -> None:
         {"s": np.array(["2024-05-06", "2024-05-06T00:00:00.000000001"], dtype="datetime64[ns]")}
     )
     with pytest.raises(DataTypeError, match=r"row 1: .*column s.*microsecond"):
-        to_table(fine)
-    with pytest.raises(SchemaError, match=r"column c: .*duration"):
-        to_table(pd.DataFrame({"c": [pd.Timedelta(1)]}))
+        to_table(fine, parse_columns(["s TIMESTAMP"]))
+    with pytest.raises(DataTypeError, match=r"row 1: .*column s.*finer than the type"):
+        to_table(fine, parse_columns(["s TIMESTAMP_S"]))
+    assert to_table(fine)[1].sql() == "s TIMESTAMP_NS"
+    with pytest.raises(SchemaError, match=r"column c: .*pandas.period"):
+        to_table(pd.DataFrame({"c": pd.period_range("2024", periods=1)}))
     with pytest.raises(DataTypeError, match="column c "):
         to_table(pd.DataFrame({"c": [1 + 2j]}))
 

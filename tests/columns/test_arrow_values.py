@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +20,8 @@ from audiomem_sql.columns.arrow_cast import cast_column, stored_array
 from audiomem_sql.columns.arrow_input import to_table
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.schema import parse_columns
+from audiomem_sql.columns.shown import shown_array
+from audiomem_sql.columns.sql_values import sql_values as columns_sql_values
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import ConstraintError, DataTypeError, SchemaError
@@ -246,7 +248,9 @@ def test_times() -> None:
     ]
     zoned = pa.array([datetime(2024, 5, 6, 7, tzinfo=UTC)], pa.timestamp("us", "Europe/Berlin"))
     assert one(zoned, "c TIMESTAMP") == [datetime(2024, 5, 6, 7)]
-    assert to_table({"c": zoned})[0].column(0).to_pylist() == [datetime(2024, 5, 6, 7)]
+    table, schema = to_table({"c": zoned})
+    assert schema.sql() == "c TIMESTAMPTZ('Europe/Berlin')"
+    assert shown_array(table.column(0), schema.columns[0].type).equals(pa.chunked_array([zoned]))
     assert one(pa.array([date(2024, 5, 6), None]), "c TIMESTAMP") == [datetime(2024, 5, 6), None]
     assert one(pa.array([date(2024, 5, 6)], pa.date64()), "c TIMESTAMP") == [datetime(2024, 5, 6)]
     assert one(pa.array(["2024-05-06"]), "c TIMESTAMP") == [datetime(2024, 5, 6)]
@@ -267,7 +271,8 @@ def test_json() -> None:
 
 def test_vectors() -> None:
     assert one(np.arange(6.0).reshape(3, 2), "c FLOAT[2]") == [[0, 1], [2, 3], [4, 5]]
-    assert to_table({"c": np.zeros((3, 5))})[1].sql() == "c FLOAT[5]"
+    assert to_table({"c": np.zeros((3, 5), np.float32)})[1].sql() == "c FLOAT[5]"
+    assert to_table({"c": np.zeros((3, 5))})[1].sql() == "c DOUBLE[5]"
     assert one([b"\0\0\x80\x3f" * 2, "[1, 2]", (3, 4), np.array([5, 6])], "c FLOAT[2]") == [
         [1, 1],
         [1, 2],
@@ -279,16 +284,38 @@ def test_vectors() -> None:
         pa.array([math.nan, 1.0, 1.0, 2.0]), 2, mask=pa.array([True, False])
     )
     assert one(under_null, "c FLOAT[2]") == [None, [1, 2]]
-    assert (
-        to_table({"c": pa.chunked_array([[None], [[1.0, 2.0]]], pa.list_(pa.float64()))})[1].sql()
-        == "c FLOAT[2]"
-    )
-    with pytest.raises(DataTypeError, match=r"row 1.*1 numbers, and 2 are needed"):
-        to_table({"c": [[1.0, 2.0], [1.0]]})
-    with pytest.raises(SchemaError, match=r"column c: .*width"):
-        to_table({"c": pa.nulls(2, pa.list_(pa.float32()))})
-    with pytest.raises(SchemaError, match=r"column c: .*width"):
-        to_table({"c": [[], []]} | {"c": pa.array([[], []], pa.list_(pa.float32()))})
+    chunks = pa.chunked_array([[None], [[1.0, 2.0]]], pa.list_(pa.float32()))
+    assert to_table({"c": chunks})[1].sql() == "c FLOAT[2]"
+
+
+@pytest.mark.parametrize(
+    ("values", "sql"),
+    [
+        ([[1.0, 2.0], None, [0.1, 0.2]], "FLOAT[2]"),
+        ([[1.0, 2.0], [1.0]], "DOUBLE[]"),
+        ([[1.0, math.nan]], "DOUBLE[]"),
+        ([[1.0, None]], "DOUBLE[]"),
+        ([[1.0, 1e39]], "DOUBLE[]"),
+        (pa.array([[1.0, 2.0]], pa.list_(pa.float64())), "DOUBLE[]"),
+        (pa.array([[1.0, 2.0]], pa.list_(pa.float64(), 2)), "DOUBLE[2]"),
+        (pa.nulls(2, pa.list_(pa.float32())), "FLOAT[]"),
+        (pa.array([[], []], pa.list_(pa.float32())), "FLOAT[]"),
+        (pa.array([[1.0], [1.0, 2.0]], pa.list_(pa.float32())), "FLOAT[]"),
+        (pa.array([[1.0, math.nan], None], pa.list_(pa.float32(), 2)), "FLOAT[]"),
+        (pa.array([None, [1.0, None]], pa.list_(pa.float32(), 2)), "FLOAT[]"),
+        (pa.array([None, [1, None], [2, 3]], pa.list_(pa.int8(), 2)), "TINYINT[]"),
+        (pa.array([None, [1, 4], [2, 3]], pa.list_(pa.int8(), 2)), "INT8[2]"),
+    ],
+    ids=str,
+)
+def test_lists_that_are_no_vectors_are_lists(values: Any, sql: str) -> None:
+    for data in ({"c": values}, pa.table({"c": values}) if isinstance(values, pa.Array) else {"c": values}):
+        table, schema = to_table(data)
+        assert str(schema["c"].type) == sql
+        shown = shown_array(table.column(0), schema["c"].type)
+        if sql != "FLOAT[2]":
+            given = values if isinstance(values, pa.Array) else pa.array(values)
+            assert str(shown.to_pylist()) == str(given.to_pylist())
 
 
 def test_encodings_are_decoded() -> None:
@@ -299,6 +326,7 @@ def test_encodings_are_decoded() -> None:
     assert to_table({"c": runs})[1].sql() == "c TEXT"
     assert one(pa.array([1, None]).dictionary_encode(), "c REAL") == [1.0, None]
     assert one(pa.array([b"x" * 16], pa.uuid()), "c BLOB") == [b"x" * 16]
+    assert one(pa.array([b"x" * 16], pa.uuid()), "c UUID") == [b"x" * 16]
 
 
 def test_a_column_without_one_type_needs_a_schema() -> None:
@@ -310,6 +338,74 @@ def test_a_column_without_one_type_needs_a_schema() -> None:
 
 
 def test_types_that_no_column_has_are_named() -> None:
-    for values, name in (([Decimal(1)], "decimal128"), ([{"a": 1}], "struct"), ([[["a"]]], "list")):
+    union = pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array([1])])
+    for values, name in ((union, "dense_union"), ([{}], "struct<>"), ([[{}]], "list<item: struct<>>")):
         with pytest.raises(SchemaError, match=rf"column c: .*{name}"):
             to_table({"c": values})
+
+
+def test_python_values_that_arrow_would_cut_or_mix() -> None:
+    fine = pd.Timestamp("2024-05-06 07:08:09.000000001")
+    zone = timezone(timedelta(hours=5, minutes=30))
+    kept: list[tuple[list[Any], str, list[Any]]] = [
+        ([fine, datetime(1970, 1, 1), None, pd.NaT], "TIMESTAMP_NS", [fine.value, 0, None, None]),
+        ([datetime(1970, 1, 1), fine], "TIMESTAMP_NS", [0, fine.value]),
+        ([timedelta(1), pd.Timedelta(1)], "DURATION_NS", [86_400_000_000_000, 1]),
+        ([2**64 - 1, 0, None], "UBIGINT", [2**63 - 1, -(2**63), None]),
+        ([time(1, 2, tzinfo=zone), None], "TIMETZ", ["01:02:00+05:30", None]),
+        ([-1, 2**64], "HUGEINT", ["-1", str(2**64)]),
+        ([2**128, None, -5], "BIGNUM", [str(2**128), None, "-5"]),
+        ([{"a": [fine]}, {"a": None}], 'STRUCT("a" TIMESTAMP_NS[])', None),
+    ]
+    for values, sql, expected in kept:
+        for data in (
+            {"c": values},
+            [{"c": value} for value in values],
+            pd.DataFrame({"c": pd.Series(values, dtype=object)}),
+        ):
+            table, schema = to_table(data)
+            assert str(schema["c"].type) == sql
+            if expected is not None:
+                texts = sql in ("TIMETZ", "HUGEINT", "BIGNUM")
+                array = table.column(0).combine_chunks()
+                assert (
+                    columns_sql_values(array, schema["c"].type) if texts else array.to_pylist()
+                ) == expected
+    table, schema = to_table([{"c": {"a": [fine]}}])
+    assert shown_array(table.column(0), schema["c"].type).type == pa.struct(
+        {"a": pa.list_(pa.timestamp("ns"))}
+    )
+    assert columns_sql_values(table.column(0).combine_chunks(), schema["c"].type) == [
+        '{"a":["2024-05-06 07:08:09.000000001"]}'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "row", "words"),
+    [
+        ([date(2024, 1, 1), None, datetime(2024, 1, 1, 5)], 2, "a time of day stands beside a date"),
+        ([datetime(2024, 1, 1, 5), date(2024, 1, 1)], 1, "date"),
+        ([{"a": date(2024, 1, 1)}, {"a": datetime(2024, 1, 1, 5)}], 1, "a time of day stands beside a date"),
+        ([None, b"a", "b"], 2, "a text stands beside bytes"),
+        ([[b"a"], [b"a", "b"]], 1, "a text stands beside bytes"),
+        ([datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)], 1, "a time with a zone stands beside"),
+        ([datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1)], 1, "a time with a zone stands beside"),
+        ([time(1), time(1, tzinfo=UTC)], 1, "a time with a zone stands beside"),
+        ([[time(1, tzinfo=UTC)]], 0, "a time with a zone stands beside"),
+        (["a", "\ud800"], 1, "surrogates"),
+        ([["a"], ["\ud800"]], 1, "surrogates"),
+        ([1, 2, 3, "x", 4], 3, "int"),
+        ([Decimal(1), 2, 1.5], 2, "Decimal"),
+        ([datetime(9999, 1, 1), pd.Timestamp("2024-05-06 07:08:09.000000001")], 0, "column c "),
+    ],
+)
+def test_python_values_of_several_types_are_refused_by_row(values: list[Any], row: int, words: str) -> None:
+    for data in (
+        {"c": values},
+        [{"c": value} for value in values],
+        pd.DataFrame({"c": pd.Series(values, dtype=object)}),
+    ):
+        with pytest.raises(DataTypeError, match=words) as caught:
+            to_table(data)
+        assert caught.value.place == f"row {row}"
+        assert "column c " in caught.value.what

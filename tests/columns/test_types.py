@@ -38,6 +38,15 @@ def test_its_own_spelling_is_read_in_any_case(column_type: ColumnType) -> None:
         ("bool", "BOOLEAN"),
         ("DATETIME", "TIMESTAMP"),
         ("float [ 3 ]", "FLOAT[3]"),
+        ("BYTEA", "BLOB"),
+        ("numeric(12, 2)", "DECIMAL(12,2)"),
+        ("NUMERIC", "DECIMAL(18,3)"),
+        ("FLOAT[]", "FLOAT[]"),
+        ("REAL[3]", "DOUBLE[3]"),
+        ("timestamp with time zone", "TIMESTAMPTZ"),
+        ("timestamp(0)", "TIMESTAMP_S"),
+        ("timestamp(9)", "TIMESTAMP_NS"),
+        ("varchar(5)[]", "VARCHAR[]"),
         (f"FLOAT[{MAX_WIDTH}]", f"FLOAT[{MAX_WIDTH}]"),
     ],
 )
@@ -49,16 +58,20 @@ def test_synonyms(text: str, expected: str) -> None:
     "text",
     [
         "",
-        "BYTEA",
-        "NUMERIC",
-        "FLOAT[]",
+        "MONEY",
+        "UNION(a INTEGER)",
+        "VARIANT",
         "FLOAT[0]",
         "FLOAT[65536]",
         "FLOAT[-1]",
         "FLOAT[99999999999]",
         "FLOAT[x]",
-        "REAL[3]",
         "VARCHAR()",
+        "STRUCT(a)",
+        "MAP(INTEGER)",
+        "ENUM()",
+        "DOUBLE[0]",
+        "DOUBLE[3",
         "INTEGER(4)",
         "TEXT TEXT",
         "ﬂoat[3]",
@@ -72,6 +85,30 @@ def test_other_types_are_refused_by_name(text: str) -> None:
     assert text.strip() in str(caught.value)
     if "[" not in text:
         assert "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("DECIMAL(77)", "DECIMAL(77, 0) is not a type. It has 1 to 76 digits"),
+        ("NUMERIC(3, 4)", "DECIMAL(3, 4) is not a type"),
+        ("DECIMAL(0)", "DECIMAL(0, 0) is not a type"),
+        ("DECIMAL()", "DECIMAL() is not a type"),
+        ("TIMESTAMPTZ('Mars')", "'Mars' is no time zone. Write a name such as 'Europe/Berlin'"),
+        ("ENUM('a', 'b', 'a')", "an ENUM has a value twice"),
+        ("STRUCT(a INTEGER, A TEXT)", "a STRUCT has two fields of one name"),
+        ("STRUCT()", "a STRUCT without fields is not a type"),
+        ("TEXT[0]", "VARCHAR[0] is not a type"),
+        ("TEXT[16777217]", "VARCHAR[16777217] is not a type"),
+        ("TEXT" + "[]" * 70, "the type is nested too deeply"),
+        ("STRUCT(a " * 70 + "INTEGER" + ")" * 70, "the type is nested too deeply"),
+    ],
+)
+def test_logical_types_that_are_none_are_refused_by_name(text: str, what: str) -> None:
+    with pytest.raises(SchemaError) as caught:
+        ColumnType.parse(text, "price")
+    assert "column price: " in str(caught.value)
+    assert what in str(caught.value)
 
 
 def test_only_vectors_have_a_width() -> None:

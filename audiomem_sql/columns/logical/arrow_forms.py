@@ -92,22 +92,23 @@ def arrow_of(node: Node) -> pa.DataType:
 def common_of(node: Node) -> pa.DataType:
     """The Arrow type of the values where not all of Arrow is known, as in DuckDB and polars.
 
-    Decimals of more than 38 digits are texts, and float16 is float32.
+    Decimals of more than 38 digits are texts, as is an ENUM inside of another type, where DuckDB takes its
+    codes for the values; float16 is float32.
     """
     if node.name in ("HUGEINT", "UHUGEINT") or (node.name == "DECIMAL" and node.bytes == 32):
         return pa.string()
     if node.name == "HALF":
         return pa.float32()
+    if not node.is_nested:
+        return arrow_of(node)
+    children = [pa.string() if child.name == "ENUM" else common_of(child) for child in node.children]
     if node.name == "LIST":
-        return pa.list_(common_of(node.children[0]))
+        return pa.list_(children[0])
     if node.name == "ARRAY":
-        return pa.list_(common_of(node.children[0]), node.numbers[0])
+        return pa.list_(children[0], node.numbers[0])
     if node.name == "MAP":
-        return pa.map_(common_of(node.children[0]), common_of(node.children[1]))
-    if node.name == "STRUCT":
-        fields = zip(node.words, node.children, strict=True)
-        return pa.struct([pa.field(name, common_of(child)) for name, child in fields])
-    return arrow_of(node)
+        return pa.map_(children[0], children[1])
+    return pa.struct([pa.field(name, child) for name, child in zip(node.words, children, strict=True)])
 
 
 def node_of(kind: Any) -> Node | None:
@@ -131,6 +132,8 @@ def node_of(kind: Any) -> Node | None:
         return _made("MAP", (kind.key_type, kind.item_type))
     if types.is_struct(kind):
         fields = [kind.field(number) for number in range(kind.num_fields)]
+        if not fields:  # a value would take no bytes, and any number of them would fit a row
+            return None
         return _made("STRUCT", [field.type for field in fields], words=tuple(field.name for field in fields))
     if types.is_fixed_size_list(kind):
         return None if not kind.list_size else _made("ARRAY", (kind.value_type,), (kind.list_size,))
@@ -177,3 +180,5 @@ def checked_node_of(name: str, kind: Any) -> Node | None:
         return node_of(kind)
     except SchemaError as error:
         raise error.at(place=f"column {name}") from None
+    except RecursionError:
+        raise SchemaError("the type is nested too deeply", place=f"column {name}") from None

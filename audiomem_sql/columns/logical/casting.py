@@ -5,9 +5,9 @@ Nothing is rounded or cut: a value that the type cannot hold is refused.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,13 @@ from pyarrow import types
 from audiomem_sql.columns.logical.arrow_forms import arrow_of, node_of
 from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.forms import stored_form
+from audiomem_sql.columns.logical.json_leaves import checked_json, read_json, written_json
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS
+from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, clock_text, whole_number
+from audiomem_sql.columns.logical.texts import interval_text, moment_text
 
+#: From a value that is no list, struct or map to what is gathered of it.
+_Leaf: TypeAlias = Callable[[Node, Any], Any]
 _NULLS = ("NAType", "NaTType")  # pandas.NA, pandas.NaT
 _FAULTS = (pa.ArrowException, ValueError, OverflowError, TypeError, RecursionError, KeyError)
 
@@ -60,40 +64,81 @@ def stored_of_values(node: Node, values: Sequence[Any]) -> Any:
 
 def stored_of_value(node: Node, value: Any) -> Any:
     """One value as it is stored. ValueError, an Arrow error and their like for what does not fit."""
-    if value is None or type(value).__name__ in _NULLS:
-        return None
-    if isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(value):
+    if _is_null(value):
         return None
     if not node.is_nested:
-        if isinstance(value, float | np.floating) and value != value and node.is_number:
-            raise ValueError("NaN is no number that the type has")
+        if isinstance(value, float | np.floating) and value != value:
+            if node.is_number:
+                raise ValueError("NaN is no number that the type has")
+            return None  # as pandas writes what is missing
         return PARSERS[node.name](node, value)
     if isinstance(value, bytes):
         raise ValueError("bytes are no list, struct or map")
+    leaf = _leaf
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"the text is not JSON: {error}") from None
+        value, leaf = read_json(value), _leaf_of_json
         if value is None:
             return None
-    array = pa.array([_shaped(node, value)], _buildable(node))
+    array = pa.array([_shaped(node, value, leaf)], _buildable(node))
     return stored_form(node, _finished(node, array))[0].as_py()
 
 
+def _is_null(value: Any) -> bool:
+    if value is None or type(value).__name__ in _NULLS:
+        return True
+    return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
+
+
 def _values(array: Any) -> list[Any]:
-    """Python's values; of times that Python does not have, numpy's."""
+    """Python's values; of dates and durations, which Python has in part, numpy's, and of times texts."""
+    while isinstance(array, pa.ExtensionArray) or types.is_dictionary(array.type):
+        array = array.storage if isinstance(array, pa.ExtensionArray) else array.dictionary_decode()
     kind = array.type
+    if types.is_nested(kind):
+        return _nested_values(array)
+    if types.is_time(kind):
+        per_second = PER_SECOND[kind.unit]
+        counts = array.view(pa.int32() if types.is_time32(kind) else pa.int64())
+        return [None if number is None else clock_text(number, per_second) for number in counts.to_pylist()]
     if types.is_timestamp(kind) or types.is_duration(kind) or types.is_date(kind):
         letter = "m" if types.is_duration(kind) else "M"
         unit = "D" if types.is_date32(kind) else "ms" if types.is_date64(kind) else kind.unit
         counts = array.view(pa.int32()) if types.is_date32(kind) else array.view(pa.int64())
         numbers = counts.cast(pa.int64()).to_pylist()
-        return [
-            None if number is None else np.array(number, "i8").view(f"{letter}8[{unit}]")[()]
-            for number in numbers
-        ]
+        dtype = f"{letter}8[{unit}]"
+        return [None if number is None else _moment(number, dtype, kind) for number in numbers]
     return list(array.to_pylist())
+
+
+def _moment(number: int, dtype: str, kind: Any) -> Any:
+    """A value of numpy's; of the number that numpy takes for NULL the text."""
+    if number != -(1 << 63):
+        return np.array(number, "i8").view(dtype)[()]
+    per_second = PER_SECOND["ms" if types.is_date(kind) else kind.unit]
+    if types.is_duration(kind):
+        return interval_text(0, 0, number * (10**9 // per_second))
+    return moment_text(number, per_second)
+
+
+def _nested_values(array: Any) -> list[Any]:
+    kind = array.type
+    present = array.is_valid().to_pylist()
+    if types.is_struct(kind):
+        names = [kind.field(number).name for number in range(kind.num_fields)]
+        rows = zip(*map(_values, array.flatten()), strict=True)
+        return [
+            dict(zip(names, row, strict=True)) if here else None
+            for here, row in zip(present, rows, strict=True)
+        ]
+    if types.is_map(kind):
+        items: list[Any] = list(zip(_values(array.keys), _values(array.items), strict=True))
+    elif str(kind).startswith(("list<", "fixed_size_list<", "large_list<", "list_view<", "large_list_view<")):
+        array = array.cast(pa.list_(kind.value_type))
+        items = _values(array.values)
+    else:  # a union
+        return list(array.to_pylist())
+    offsets = array.offsets.to_pylist()
+    return [items[offsets[row] : offsets[row + 1]] if here else None for row, here in enumerate(present)]
 
 
 def _cast(node: Node, array: Any) -> Any:
@@ -184,14 +229,14 @@ def _buildable(node: Node) -> Any:
     return stored_type(node) if node.name in PARSERS else arrow_of(node)
 
 
-def _shaped(node: Node, value: Any) -> Any:
+def _shaped(node: Node, value: Any, leaf: _Leaf) -> Any:
     """A value with its fields by their places, and its leaves as stored."""
-    if value is None or type(value).__name__ in _NULLS:
+    if _is_null(value):
         return None
     if node.name in ("LIST", "ARRAY"):
         if isinstance(value, str | bytes | dict) or not hasattr(value, "__iter__"):
             raise ValueError(f"a {type(value).__name__} is no list")
-        items = [_shaped(node.children[0], item) for item in value]
+        items = [_shaped(node.children[0], item, leaf) for item in value]
         if node.name == "ARRAY" and len(items) != node.numbers[0]:
             raise ValueError(f"it has {len(items)} items, and {node.numbers[0]} are needed")
         return items
@@ -201,15 +246,27 @@ def _shaped(node: Node, value: Any) -> Any:
         if unknown := [key for key in value if key not in node.words]:
             raise ValueError(f"the struct has no field {unknown[0]!r}")
         fields = enumerate(zip(node.words, node.children, strict=True))
-        return {str(number): _shaped(child, value.get(word)) for number, (word, child) in fields}
+        return {str(number): _shaped(child, value.get(word), leaf) for number, (word, child) in fields}
     if node.name == "MAP":
         pairs = list(value.items()) if isinstance(value, dict) else [tuple(pair) for pair in value]
         made = []
         for pair in pairs:
             if len(pair) != 2 or pair[0] is None:
                 raise ValueError("a map is made of pairs whose keys are not NULL")
-            made.append({"0": _shaped(node.children[0], pair[0]), "1": _shaped(node.children[1], pair[1])})
+            key, item = node.children
+            made.append({"0": _shaped(key, pair[0], leaf), "1": _shaped(item, pair[1], leaf)})
         return made
+    return leaf(node, value)
+
+
+def _leaf_of_json(node: Node, value: Any) -> Any:
+    """A value that stood in JSON, where bytes are texts and JSON is no text."""
+    if node.name == "JSON":
+        return written_json(value)
+    if node.name == "BLOB":
+        if not isinstance(value, str):
+            raise ValueError("bytes in JSON are a text of hexadecimal digits")
+        return bytes.fromhex(value)
     return _leaf(node, value)
 
 
@@ -219,19 +276,19 @@ def _leaf(node: Node, value: Any) -> Any:
     if node.name == "TIMESTAMP":
         return PARSERS["TIMESTAMP_MS"](Node("TIMESTAMP"), value)
     if node.name == "JSON":
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    if node.name == "BLOB" and isinstance(value, str):
-        return bytes.fromhex(value)
+        return checked_json(value) if isinstance(value, str) else written_json(value)
+    if node.name == "BLOB" and not isinstance(value, bytes | bytearray | memoryview):
+        raise ValueError(f"a {type(value).__name__} is no bytes")
     if node.name in ("HALF", "FLOAT", "DOUBLE"):
-        if isinstance(value, bool) or not isinstance(value, int | float | str | np.number):
+        if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal | np.number):
             raise ValueError(f"a {type(value).__name__} is no number")
         return _real(node, float(value))
     if node.name == "VARCHAR" and not isinstance(value, str):
         raise ValueError(f"a {type(value).__name__} is no text")
     if node.name == "BOOLEAN" and not isinstance(value, bool | np.bool_):
         raise ValueError(f"a {type(value).__name__} is no truth value")
-    if node.name not in ("VARCHAR", "BLOB", "BOOLEAN") and isinstance(value, bool | str):
-        raise ValueError(f"a {type(value).__name__} is no integer")
+    if node.name not in ("VARCHAR", "BLOB", "BOOLEAN", "NULL"):
+        return whole_number(value)
     return value
 
 
@@ -259,7 +316,8 @@ def _finished(node: Node, array: Any) -> Any:
     mask = array.is_null()
     if node.name == "STRUCT":
         fields = list(arrow_of(node))
-        children = [_finished(child, array.field(number)) for number, child in enumerate(node.children)]
+        items = array.flatten()  # a field may be there where its struct is NULL
+        children = [_finished(child, items[number]) for number, child in enumerate(node.children)]
         return pa.StructArray.from_arrays(children, fields=fields, mask=mask)
     if node.name == "ARRAY":
         size = node.numbers[0]

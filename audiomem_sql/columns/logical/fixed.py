@@ -51,7 +51,10 @@ def from_stored(node: Node, array: Any) -> Any:
     target = arrow_of(node)
     if node.name == "ENUM":
         kinds = pa.array(node.words, pa.string())
-        return pa.DictionaryArray.from_arrays(kernels().index_in(array, kinds), kinds, ordered=True)
+        places = kernels().index_in(array, kinds)
+        if places.null_count > array.null_count:
+            raise ValueError("a text is none of the values of the ENUM")
+        return pa.DictionaryArray.from_arrays(places, kinds, ordered=True)
     if node.name in _BY_VALUE:
         show = parsing.SHOWERS[node.name]
         return pa.array([None if value is None else show(value) for value in array.to_pylist()], pa.string())

@@ -9,11 +9,14 @@ of it: one byte, 1 if any of them is NULL, and then a byte each, 1 where it is t
     ARRAY, STRUCT              the items, and each field
 
 The row itself has one element. Equal values have equal bytes. All rows are made at once, part by part.
+
+Each element takes at least a byte, so that a count that is wrong is found before memory is taken for it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,7 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray, I64Array, U8Array
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.fixed import from_stored
+from audiomem_sql.columns.logical.json_leaves import check_json
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.views import strings, truths, valid
 
@@ -51,6 +55,8 @@ def decode_nested(node: Node, array: Any) -> Any:
     made = reader.element(node, np.ones(int(there.sum()), np.int64))
     if not (reader.at == reader.ends).all():
         raise ValueError(f"a value of {node} has bytes behind its end")
+    if made.null_count:
+        raise ValueError(f"a value of {node} is NULL in itself")
     if there.all():
         return made
     places = np.cumsum(there) - 1
@@ -77,6 +83,8 @@ class _Writer:
         there = self._validity(array, counts)
         if node.name == "NULL":
             return
+        if node.name == "JSON":
+            check_json(array)
         if node.name == "STRUCT":
             for number, child in enumerate(node.children):
                 self.element(child, _field(array, number), counts)
@@ -166,6 +174,8 @@ class _Reader:
 
     def element(self, node: Node, counts: I64Array) -> Any:
         """The elements of a node, as an array."""
+        if (counts > (self.ends - self.at) // _least_bytes(node)).any():
+            raise ValueError("a nested value ends too soon")
         total = int(counts.sum())
         there = self._validity(counts, total)
         target = arrow_of(node)
@@ -173,6 +183,8 @@ class _Reader:
             stored = self._leaf(target.storage_type, counts, there)
             return pa.ExtensionArray.from_storage(target, stored)
         if node.name == "NULL":
+            if there.any():
+                raise ValueError("a value of no type is there")
             return pa.nulls(total)
         if node.name == "ENUM":
             return from_stored(node, self._leaf(pa.string(), counts, there))
@@ -194,6 +206,8 @@ class _Reader:
         some = flags == 1
         if some.any():
             marks = self._bytes(np.where(some, counts, 0))
+            if (marks > 1).any():
+                raise ValueError("a mark of a NULL is neither 0 nor 1")
             there[np.repeat(some, counts)] = marks == 1
         return there
 
@@ -203,6 +217,8 @@ class _Reader:
         children = [self.element(child, inner) for child in node.children]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         if node.name == "MAP":
+            if children[0].null_count:
+                raise ValueError("a key of a map is NULL")
             pairs = pa.StructArray.from_arrays(children, fields=[target.key_field, target.item_field])
             children = [pairs]
         return pa.Array.from_buffers(
@@ -229,7 +245,7 @@ class _Reader:
 
     def _numbers(self, counts: I64Array) -> I64Array:
         numbers = self._bytes(counts * 4).view("<u4").astype(np.int64)
-        if numbers.sum() > 1 << 31:
+        if numbers.sum() >= 1 << 31:
             raise ValueError("a length is out of range")
         return numbers
 
@@ -241,6 +257,23 @@ class _Reader:
         made = self.data[_ragged(self.at, lengths)]
         self.at = end
         return made
+
+
+@lru_cache(maxsize=256)
+def _least_bytes(node: Node) -> int:
+    """The bytes that each element takes at least, without marks, of which NULL has nothing but."""
+    if node.name == "ARRAY":
+        return min(node.numbers[0] * _least_bytes(node.children[0]), 1 << 62)
+    if node.name == "STRUCT":
+        return min(sum(map(_least_bytes, node.children)), 1 << 62)
+    if node.name in ("NULL", "BOOLEAN"):
+        return 1
+    if node.name in ("LIST", "MAP"):
+        return 4
+    target = arrow_of(node)
+    target = getattr(target, "storage_type", target)
+    varies = pa.types.is_dictionary(target) or pa.types.is_string(target) or pa.types.is_binary(target)
+    return 4 if varies else int(target.bit_width) // 8
 
 
 def _ragged(starts: I64Array, lengths: I64Array) -> I64Array:

@@ -69,6 +69,8 @@ class Node:
     children: tuple[Node, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.children and self.depth > MAX_DEPTH:
+            raise SchemaError("the type is nested too deeply", remedy=f"It has at most {MAX_DEPTH} levels")
         if self.name == "DECIMAL":
             precision, scale = self.numbers
             if not (1 <= precision <= MAX_PRECISION and 0 <= scale <= precision):
@@ -82,6 +84,8 @@ class Node:
             )
         elif self.name == "ENUM" and len(set(self.words)) < len(self.words):
             raise SchemaError("an ENUM has a value twice", remedy="Name each value once")
+        elif self.name == "STRUCT" and not self.words:
+            raise SchemaError("a STRUCT without fields is not a type", remedy="It has at least one field")
         elif self.name == "STRUCT" and len({word.lower() for word in self.words}) < len(self.words):
             raise SchemaError(
                 "a STRUCT has two fields of one name", remedy="Capitals make no difference: rename one"
@@ -104,6 +108,11 @@ class Node:
         if self.name == "MAP":
             return f"MAP({self.children[0]}, {self.children[1]})"
         return self.name
+
+    @property
+    def depth(self) -> int:
+        """Levels of types in types."""
+        return 1 + max((child.depth for child in self.children), default=0)
 
     @property
     def is_nested(self) -> bool:

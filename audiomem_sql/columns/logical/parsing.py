@@ -15,29 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql.columns.logical.interval_parts import interval_parts
 from audiomem_sql.columns.logical.node import Node
 
 _DATE = re.compile(r"(-?[0-9]{4,12})-([0-9]{1,2})-([0-9]{1,2})( \(BC\))?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?")
 _ZONE = re.compile(r"(Z|UTC|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
-_DURATION = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?) ?([a-zA-Zµ]+)")
-_CLOCK = re.compile(r"([+-]?)([0-9]+):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _OFFSET_BIAS = 16 * 3600
 _NANOS = 10**9
-_UNITS = {
-    **dict.fromkeys(("year", "years", "y", "yr", "yrs"), ("months", 12)),
-    **dict.fromkeys(("month", "months", "mon", "mons"), ("months", 1)),
-    **dict.fromkeys(("week", "weeks", "w"), ("days", 7)),
-    **dict.fromkeys(("day", "days", "d"), ("days", 1)),
-    **dict.fromkeys(("hour", "hours", "h", "hr", "hrs"), ("nanos", 3600 * _NANOS)),
-    **dict.fromkeys(("minute", "minutes", "min", "mins"), ("nanos", 60 * _NANOS)),
-    **dict.fromkeys(("second", "seconds", "s", "sec", "secs"), ("nanos", _NANOS)),
-    **dict.fromkeys(("millisecond", "milliseconds", "ms", "msec"), ("nanos", 10**6)),
-    **dict.fromkeys(("microsecond", "microseconds", "us", "usec", "µs"), ("nanos", 10**3)),
-    **dict.fromkeys(("nanosecond", "nanoseconds", "ns", "nsec"), ("nanos", 1)),
-}
 _INT64 = range(-(1 << 63), 1 << 63)
 _INT32 = range(-(1 << 31), 1 << 31)
 
@@ -339,39 +326,6 @@ def _duration(node: Node, value: Any) -> int:
     else:
         raise ValueError(f"a {type(value).__name__} is no duration")
     return _in_64_bits(_units(0, nanos, per_second))
-
-
-def interval_parts(value: Any) -> tuple[int, int, int]:
-    """Months, days and nanoseconds."""
-    if isinstance(value, timedelta):
-        nanos = (value.seconds * 10**6 + value.microseconds) * 1000 + getattr(value, "nanoseconds", 0)
-        return 0, value.days, nanos
-    if isinstance(value, tuple) and len(value) == 3:
-        return int(value[0]), int(value[1]), int(value[2])
-    if not isinstance(value, str):
-        raise ValueError(f"a {type(value).__name__} is no interval")
-    parts = {"months": 0, "days": 0, "nanos": 0}
-    text, at = value.strip(), 0
-    if not text:
-        raise ValueError("it is no interval: write '1 year 2 days 03:04:05'")
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-        elif found := _CLOCK.match(text, at):
-            whole = int(found[2]) * 3600 + int(found[3]) * 60 + int(found[4] or 0)
-            nanos = whole * _NANOS + int((found[5] or "").ljust(9, "0") or 0)
-            parts["nanos"] += -nanos if found[1] == "-" else nanos
-            at = found.end()
-        elif (found := _DURATION.match(text, at)) and (unit := _UNITS.get(found[2].lower())):
-            name, many = unit
-            amount = Decimal(found[1]) * many
-            if amount != int(amount):
-                raise ValueError(f"a part of {found[2]} has no fixed length")
-            parts[name] += int(amount)
-            at = found.end()
-        else:
-            raise ValueError("it is no interval: write '1 year 2 days 03:04:05'")
-    return parts["months"], parts["days"], parts["nanos"]
 
 
 def _interval(node: Node, value: Any) -> bytes:

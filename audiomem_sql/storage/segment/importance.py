@@ -28,7 +28,8 @@ GRAINS = 16
 def importance_column(schema: Schema) -> int | None:
     """The place of the column that says how much a row matters; None where there is none."""
     for place, column in enumerate(schema.columns):
-        if column.name.lower() == COLUMN and column.type.kind in (Kind.REAL, Kind.INTEGER):
+        is_plain = column.type.logical is None
+        if is_plain and column.name.lower() == COLUMN and column.type.kind in (Kind.REAL, Kind.INTEGER):
             return place
     return None
 
