@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from audiomem_sql.errors import QueryError
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.table.arrow_form import STORED_FORM
 from audiomem_sql.vtab.duckdb.hive import types_named
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source
@@ -61,7 +62,7 @@ def audiomem_scan(
 
     def filtered(column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes]
-        return iter(FlacDataset(table.now()).scanner(columns=columns, filter=condition).to_reader())
+        return FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns, filter=condition).to_batches()
 
     if filter is None:
         return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader, filtered=filtered)
