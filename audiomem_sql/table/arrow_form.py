@@ -1,4 +1,4 @@
-"""How a dataset gives the values of logical types: as most readers of Arrow know them, or as they are stored."""
+"""How a dataset gives logical types: as most readers of Arrow know them, or as they are stored."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ class FlacScanner:
     ) -> None:
         """dataset_schema: all columns of the table.
 
-        ``coded``: the numbers of those that are given as dictionary arrays. form: how logical types are given.
+        ``coded``: the numbers of those that are given as dictionary arrays. form: how logical types
+        are given.
         """
         if batch_size < 1:
             raise QueryError(f"a batch of {batch_size} rows", file=path, remedy="Ask for 1 or more.")

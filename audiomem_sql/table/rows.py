@@ -223,9 +223,9 @@ class Rows:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
         readable, arrays = fetch_rows(self.current, rowids, numbers)
-        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         if not readable.any():  # damage is passed over
             return schema.empty_table()
+        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         distances = np.concatenate([answer.distances for answer in answers])[readable]
         arrays.append(_distances(distances))
         if full.passages:
@@ -291,8 +291,10 @@ class Rows:
             numbers, schema = self._projection(columns)
             rowids = first_rows(self.current, parse_order(ordering, self.schema), k, filters, row_filter)
         readable, arrays = fetch_rows(self.current, rowids, numbers)
+        if not readable.any():
+            return schema.empty_table()
         arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
-        return pa.Table.from_arrays(arrays, schema=schema) if readable.any() else schema.empty_table()
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def _count(self, k: Any, usual: int = USUAL_K) -> int:
         """``k``, or the usual number of rows for None. QueryError for what is no number of them."""

@@ -19,7 +19,12 @@ from audiomem_sql.columns.logical.node import ITEMS, Node
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, UnsupportedError
 from audiomem_sql.vtab.duckdb import native_types, vectors
 from audiomem_sql.vtab.duckdb.given_values import field_of, values_of, values_of_rows
-from audiomem_sql.vtab.duckdb.native_types import JSON_TYPE, is_vector_list, logical_of_field, node_of_described
+from audiomem_sql.vtab.duckdb.native_types import (
+    JSON_TYPE,
+    is_vector_list,
+    logical_of_field,
+    node_of_described,
+)
 from audiomem_sql.vtab.duckdb.native_values import native, stored_of
 from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from audiomem_sql.vtab.duckdb.settings import OF_TABLES, of_tables
@@ -111,7 +116,9 @@ class CopyTarget:
     def batch(self, rows: int, columns: Sequence[vectors.Vector]) -> pa.RecordBatch:
         """A chunk of DuckDB's."""
         if self._spread:
-            arrays, _ = values_of_rows(self.types[0], columns[0], rows)  # with the NULLs of the rows themselves
+            arrays, _ = values_of_rows(
+                self.types[0], columns[0], rows
+            )  # with the NULLs of the rows themselves
         else:
             arrays = [
                 values_of(name, described, vector, rows)
@@ -176,7 +183,9 @@ class CopySource:
             columns = []
             for index in wanted:
                 place = self._places[index]
-                columns.append(self._converted(self._targets[index], batch.column(places.index(place)), nodes[place]))
+                columns.append(
+                    self._converted(self._targets[index], batch.column(places.index(place)), nodes[place])
+                )
             yield pa.RecordBatch.from_arrays(columns, names=[str(number) for number in range(len(columns))])
 
     def _converted(self, target: tuple[str, vectors.Type], values: pa.Array, node: Node | None) -> pa.Array:
@@ -213,7 +222,7 @@ def _opened(values: pa.Array) -> pa.Array:
 
 
 def _plain(node: Node, values: pa.Array) -> pa.Array:
-    """Values for a column of texts or numbers, of a logical type whose values Arrow does not turn into them."""
+    """Values for a column of texts or numbers, which Arrow does not make of theirs."""
     if pa.types.is_string(values.type):
         return values
     texts = [None if value is None else str(value) for value in values.to_pylist()]

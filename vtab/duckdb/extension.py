@@ -26,7 +26,12 @@ from audiomem_sql.vtab.duckdb.attaching import AttachPragma
 from audiomem_sql.vtab.duckdb.copying import CopyFunction
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, tables_of
-from audiomem_sql.vtab.duckdb.native_types import conditions_schema, described_field, logical_of_field, spelled
+from audiomem_sql.vtab.duckdb.native_types import (
+    conditions_schema,
+    described_field,
+    logical_of_field,
+    spelled,
+)
 from audiomem_sql.vtab.duckdb.native_values import native, stored_of
 from audiomem_sql.vtab.duckdb.settings import SETTINGS
 from audiomem_sql.vtab.duckdb.source import Source, open_table

@@ -102,7 +102,11 @@ def _array(node: Node, described: v.Type, vector: v.Vector, rows: int) -> Any:
 
 def _lists(node: Node, described: v.Type, vector: v.Vector, rows: int, bits: Any) -> Any:
     """Lists and maps, whose items may stand in any order, and in rows that are NULL anywhere."""
-    item = Node("STRUCT", words=("key", "value"), children=node.children) if node.name == "MAP" else node.children[0]
+    item = (
+        Node("STRUCT", words=("key", "value"), children=node.children)
+        if node.name == "MAP"
+        else node.children[0]
+    )
     items = _array(item, described[1], vector[3], vector[2])
     entries = np.frombuffer(vector[1], "<u8").reshape(-1, 2)[:rows].astype(np.int64)
     lengths = np.where(v.is_valid(vector[0], rows), entries[:, 1], 0)
@@ -134,7 +138,9 @@ def _uuids(vector: v.Vector, rows: int) -> Any:
 
 
 def _intervals(vector: v.Vector, rows: int) -> Any:
-    raw = np.frombuffer(vector[1], np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")]))[:rows].copy()
+    raw = np.frombuffer(vector[1], np.dtype([("months", "<i4"), ("days", "<i4"), ("micros", "<i8")]))[
+        :rows
+    ].copy()
     there = v.is_valid(vector[0], rows)
     micros = np.where(there, raw["micros"], 0)
     limit = ((1 << 63) - 1) // 1000
@@ -174,7 +180,3 @@ _OF_BYTES: dict[int, Any] = {
     v.BIGNUM: _texts(lambda raw: str(bignum_of_native(raw))),
     v.TIMETZ: _times,
 }
-
-
-
-

@@ -286,13 +286,14 @@ def _fields(tables: Sequence[NamedTable], *, union: bool) -> list[pa.Field]:
             if key in fields:
                 fields[key] = _together(fields[key], each, table.path, widen=union)
             elif union or table is tables[0]:
-                kept = {name: each.metadata[name] for name in (_TYPE, STORED) if name in (each.metadata or {})}
-                fields[key] = pa.field(each.name, each.type, metadata=kept if STORED in kept else None)
+                logical = _logical(each)
+                metadata = None if logical is None else {_TYPE: logical, STORED: b"1"}
+                fields[key] = pa.field(each.name, each.type, metadata=metadata)
     return list(fields.values())
 
 
 def _together(one: pa.Field, other: pa.Field, path: str, *, widen: bool) -> pa.Field:
-    if one.type == other.type and (one.metadata or {}).get(_TYPE) == _logical(other):
+    if one.type == other.type and _logical(one) == _logical(other):
         return one
     if widen and {one.type, other.type} == {pa.int64(), pa.float64()}:
         return pa.field(one.name, pa.float64())

@@ -153,7 +153,9 @@ def node_of_described(name: str, type_: v.Type) -> Node:
         return Node("LIST" if number == v.LIST else "ARRAY", numbers, children=(child,))
     if number == v.STRUCT:
         words = tuple(word for word, _ in type_[1])
-        return Node("STRUCT", words=words, children=tuple(node_of_described(name, each) for _, each in type_[1]))
+        return Node(
+            "STRUCT", words=words, children=tuple(node_of_described(name, each) for _, each in type_[1])
+        )
     if number == v.MAP:
         return Node("MAP", children=tuple(node_of_described(name, each) for _, each in type_[1][1]))
     if number == v.TIMESTAMP_TZ:

@@ -198,7 +198,10 @@ def _nested(node: Node, array: Any) -> Any:
         kind = pa.list_(items.type, node.numbers[0])
         return pa.Array.from_buffers(kind, len(array), [bits], array.null_count, array.offset, [items])
     if node.name == "MAP":
-        pair = [_nested(child, items) for child, items in zip(node.children, (array.keys, array.items), strict=True)]
+        pair = [
+            _nested(child, items)
+            for child, items in zip(node.children, (array.keys, array.items), strict=True)
+        ]
         items = pa.StructArray.from_arrays(pair, ["key", "value"])
     else:
         items = _nested(node.children[0], array.values)

@@ -57,12 +57,19 @@ def audiomem_scan(
     reader = table.bound
     names = reader.schema.names
 
+    logical = frozenset(place for place, column in enumerate(reader.schema.columns) if column.type.logical)
+
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
+        if filter is None and not in_part and not logical.isdisjoint(column_indexes):
+            columns = [names[index] for index in column_indexes]
+            return FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns).to_batches()
         return table.now().scan([names[index] for index in column_indexes], filter, whole=True)
 
     def filtered(column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes]
-        return FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns, filter=condition).to_batches()
+        return (
+            FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns, filter=condition).to_batches()
+        )
 
     if filter is None:
         return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader, filtered=filtered)

@@ -259,7 +259,8 @@ def _finished(node: Node, array: Any) -> Any:
     mask = array.is_null()
     if node.name == "STRUCT":
         fields = list(arrow_of(node))
-        children = [_finished(child, array.field(number)) for number, child in enumerate(node.children)]
+        found = array.flatten()  # NULL where the struct is
+        children = [_finished(child, found[number]) for number, child in enumerate(node.children)]
         return pa.StructArray.from_arrays(children, fields=fields, mask=mask)
     if node.name == "ARRAY":
         size = node.numbers[0]
