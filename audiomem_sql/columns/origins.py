@@ -19,7 +19,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
 from audiomem_sql.columns.selection import kernels
-from audiomem_sql.columns.types import ColumnType, shown_type
+from audiomem_sql.columns.types import STORED, ColumnType, shown_type
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
 BACKEND = b"audiomem:dtype_backend"
@@ -95,6 +95,8 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
 
     None if that is what its ``column_type`` gives anyway.
     """
+    if STORED in (item.metadata or {}):
+        return None
     data_type, category, ordered = item.type, False, False
     kinds: tuple[str | int | float, ...] | None = None
     if types.is_dictionary(data_type):
