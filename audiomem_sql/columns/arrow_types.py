@@ -83,6 +83,8 @@ def infer(name: str, data_type: ArrowType, width: int = 0) -> ColumnType:
     if isinstance(getattr(data_type, "extension_name", None), str):
         if data_type.extension_name == "arrow.json":
             return ColumnType(Kind.JSON)
+        if data_type.extension_name == "arrow.bool8":
+            return ColumnType(Kind.BOOLEAN)
         if data_type.extension_name.startswith("pandas."):  # a period is no number, an interval no pair
             raise refusal(
                 name, f"no column type holds the Arrow type {data_type}", "Cast the column, or leave it out"
