@@ -34,8 +34,8 @@ def told_by(item: ArrowField) -> dict[str, Any]:
         return {}
     kind = declared["type"].kind
     as_declared = declared["type"].element == BIT or declared["type"].logical is not None
-    known = [shown_type(declared["type"])] if STORED not in metadata else [arrow_type(declared["type"])]
-    if as_declared and item.type in known:
+    of_type = arrow_type if STORED in metadata else shown_type
+    if as_declared and item.type == of_type(declared["type"]):
         return declared | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
     try:
         now = infer(item.name, item.type, declared["type"].width)

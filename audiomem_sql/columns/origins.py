@@ -20,7 +20,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
 from audiomem_sql.columns.selection import kernels
-from audiomem_sql.columns.types import ColumnType, shown_type
+from audiomem_sql.columns.types import STORED, ColumnType, shown_type
 from audiomem_sql.errors import SchemaError
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
@@ -119,6 +119,8 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
     None if that is what its ``column_type`` gives anyway. SchemaError for an order of categories that is too
     large to be kept, or is none.
     """
+    if STORED in (item.metadata or {}):
+        return None
     data_type, category, ordered = _plain(item.type), False, False
     kinds: ArrowArray | None = None
     if types.is_dictionary(data_type):

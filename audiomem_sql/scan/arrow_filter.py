@@ -103,8 +103,10 @@ def _whole(expression: pc.Expression, schema: Schema, names: Sequence[str]) -> R
 
     def evaluated(arrays: list[pa.Array[Any]]) -> BoolArray:
         count = len(arrays[0])
-        own = [schema.columns[column].type for column in columns]
-        arrays = list(map(common_array, arrays, own))
+        arrays = [
+            common_array(array, schema.columns[column].type)
+            for array, column in zip(arrays, columns, strict=True)
+        ]
         batch = pa.RecordBatch.from_arrays([*arrays, pa.array(np.arange(count))], schema=types)
         try:
             rows = ds.InMemoryDataset(batch).to_table([number], expression, use_threads=False)

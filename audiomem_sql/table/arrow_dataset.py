@@ -16,9 +16,9 @@ import pyarrow.dataset as ds
 
 from audiomem_sql.blocks.encoding import Encoding
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.columns.shown import common_type
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import QueryError, UnsupportedError
+from audiomem_sql.table.arrow_form import COMMON, Form
 from audiomem_sql.table.arrow_scanner import Columns, FlacScanner
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.versions import Snapshot
@@ -43,9 +43,12 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         live: bool = False,
         coded: bool = False,
         evolving: bool = False,
+        form: Form = COMMON,
         expression: pc.Expression | None = None,
     ) -> None:
         """snapshot: one of the table's, by default the one that was loaded last.
+
+        form: how logical types are given.
 
         coded: give texts of which many are the same as dictionary arrays, where the file has them as such.
 
@@ -56,6 +59,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         self._live = live
         self._coded = coded
         self._evolving = evolving
+        self._form = form
         self._expression = expression
         self._snapshot: Snapshot = table.snapshot if snapshot is None else snapshot
         #: The columns that somebody was told of.
@@ -101,7 +105,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
         whole = visible.shown()
         for position, column in enumerate(visible.columns):
             if column.type.logical is not None:
-                whole = whole.set(position, whole.field(position).with_type(common_type(column.type)))
+                whole = whole.set(position, self._form.field(whole.field(position), column.type))
         for position in self._coded_columns():
             field = whole.field(position)
             whole = whole.set(position, field.with_type(pa.dictionary(pa.int32(), field.type)))
@@ -140,7 +144,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
 
     def __reduce__(self) -> tuple[Any, ...]:
         opener, path = self._table.opener, self._table.path
-        return _reopened, (opener, path, self.version, self._live, self._coded, self._expression)
+        return _reopened, (opener, path, self.version, self._live, self._coded, self._expression, self._form)
 
     def close(self) -> None:
         """Close the table; scans that are still running fail."""
@@ -164,6 +168,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             live=self._live,
             coded=self._coded,
             evolving=self._evolving,
+            form=self._form,
             expression=self._both(expression),
         )
         made._codes = self._codes
@@ -204,6 +209,7 @@ class FlacDataset(ds.Dataset):  # type: ignore[misc]
             columns,
             self._both(filter),
             coded=self._coded_columns(),
+            form=self._form,
             batch_size=batch_size,
             use_threads=use_threads,
         )
@@ -292,9 +298,10 @@ def _reopened(
     live: bool,
     coded: bool,
     expression: pc.Expression | None,
+    form: Form,
 ) -> FlacDataset:
     """A dataset of another process."""
-    made = FlacDataset(opener(path, version=None if live else version), live=live, coded=coded)
+    made = FlacDataset(opener(path, version=None if live else version), live=live, coded=coded, form=form)
     return made if expression is None else made.filter(expression)
 
 

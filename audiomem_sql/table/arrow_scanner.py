@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from audiomem_sql.columns.shown import common_array
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
 from audiomem_sql.scan import Filter, RowFilter, scan
 from audiomem_sql.scan.arrow_filter import filters_of_expression
+from audiomem_sql.table.arrow_form import Form
 from audiomem_sql.versions import Snapshot
 
 #: Names of columns, or expressions by name; all columns if there is none.
@@ -32,18 +32,20 @@ class FlacScanner:
         expression: pc.Expression | None,
         *,
         coded: frozenset[int],
+        form: Form,
         batch_size: int,
         use_threads: bool,
     ) -> None:
         """dataset_schema: all columns of the table.
 
-        ``coded``: the numbers of those that are given as dictionary arrays.
+        ``coded``: the numbers of those that are given as dictionary arrays. form: how logical types
+        are given.
         """
         if batch_size < 1:
             raise QueryError(f"a batch of {batch_size} rows", file=path, remedy="Ask for 1 or more.")
         self._snapshot = snapshot
         self._batch_size, self._use_threads = batch_size, use_threads
-        self._path, self._coded = path, coded
+        self._path, self._coded, self._form = path, coded, form
         schema = snapshot.schema.visible
         #: The columns before anything is worked out of them.
         self.dataset_schema = dataset_schema
@@ -93,9 +95,8 @@ class FlacScanner:
         try:
             for batch in batches:
                 if self._places:
-                    rows = pa.RecordBatch.from_arrays(
-                        list(map(common_array, batch.arrays, self._types)), schema=self._read_schema
-                    )
+                    arrays = list(map(self._form.array, batch.arrays, self._types))
+                    rows = pa.RecordBatch.from_arrays(arrays, schema=self._read_schema)
                 else:
                     rows = pa.RecordBatch.from_struct_array(pa.array([{}] * len(batch), pa.struct([])))
                 for start in range(0, len(batch), self._batch_size):

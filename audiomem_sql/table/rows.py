@@ -281,9 +281,9 @@ class Rows:
             return schema.empty_table()
         rowids = np.concatenate([answer.rowids for answer in answers])
         readable, arrays = fetch_rows(self.current, rowids, numbers)
-        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         if not readable.any():  # damage is passed over
             return schema.empty_table()
+        arrays = shown_arrays(arrays, [self.schema.columns[number].type for number in numbers])
         distances = np.concatenate([answer.distances for answer in answers])[readable]
         arrays.append(_distances(distances))
         if full.passages:

@@ -16,6 +16,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DataTypeError
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import as_batches, check_sizes, following_rowids
+from audiomem_sql.writing.relations import exact_reader
 from audiomem_sql.writing.transaction import MAX_ROWID
 
 #: Rows that are asked of the source at a time: of 10 kB each they are 160 MB.
@@ -40,7 +41,7 @@ def is_stream(data: Any) -> bool:
 def stream_of(data: Any) -> pa.RecordBatchReader:
     """All rows of what :func:`is_stream`."""
     if _is_relation(data):
-        return _reader(data.select("*"))  # a relation of its own: this one may have been read up to somewhere
+        return exact_reader(data, STREAM_ROWS)
     return data.scanner(batch_size=STREAM_ROWS).to_reader()
 
 
@@ -50,7 +51,7 @@ def example_of(data: Any) -> pa.Table:
     It has the first rows, too, where they tell how long a vector is. They also tell the categories of an
     ENUM.
     """
-    schema = _reader(data.limit(0)).schema if _is_relation(data) else data.schema
+    schema = exact_reader(data.limit(0), STREAM_ROWS).schema if _is_relation(data) else data.schema
     if any(_needs_rows(field.type) for field in schema):
         with stream_of(data) as reader:
             first = next((batch for batch in _read(reader) if batch.num_rows), None)
@@ -78,11 +79,6 @@ def _is_dataset(data: Any) -> bool:
     if type(data).__name__ == "InMemoryDataset":
         return False  # it may give its rows only once
     return not any(pa.types.is_dictionary(field.type) for field in data.schema)  # each batch may have its own
-
-
-def _reader(relation: Any) -> pa.RecordBatchReader:
-    name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_arrow_reader"
-    return getattr(relation, name)(STREAM_ROWS)
 
 
 def can_stream(snapshot: Snapshot) -> bool:

@@ -9,12 +9,23 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.logical.arrow_forms import arrow_of
+from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
+from audiomem_sql.columns.logical.forms import arrow_form
+from audiomem_sql.columns.logical.node import ITEMS, Node
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, UnsupportedError
-from audiomem_sql.vtab.duckdb import vectors
+from audiomem_sql.vtab.duckdb import native_types, vectors
+from audiomem_sql.vtab.duckdb.given_values import field_of, values_of, values_of_rows
+from audiomem_sql.vtab.duckdb.native_types import (
+    JSON_TYPE,
+    is_vector_list,
+    logical_of_field,
+    node_of_described,
+)
+from audiomem_sql.vtab.duckdb.native_values import native, stored_of
 from audiomem_sql.vtab.duckdb.scanning import audiomem_scan
 from audiomem_sql.vtab.duckdb.settings import OF_TABLES, of_tables
 from audiomem_sql.vtab.duckdb.source import Source
@@ -23,7 +34,14 @@ from audiomem_sql.vtab.duckdb.writing import FileWriter, NewTable, option_values
 
 #: What COPY … FROM takes in brackets, and the types of it.
 _NAMED = (("version", vectors.ANY), ("as_of", vectors.VARCHAR), ("filter", vectors.VARCHAR))
-_NARROW = {vectors.SMALLINT: "<i2", vectors.INTEGER: "<i4", vectors.BIGINT: "<i8"}
+#: Types into which Arrow casts.
+_CAST = frozenset(
+    (
+        *range(vectors.BOOLEAN, vectors.DOUBLE + 1),
+        *(vectors.TIMESTAMP, vectors.DATE, vectors.TIME, vectors.VARCHAR, vectors.BLOB),
+        *(vectors.TIMESTAMP_S, vectors.TIMESTAMP_MS, vectors.TIMESTAMP_NS, vectors.TIMESTAMP_TZ),
+    )
+)
 
 
 class CopyFunction:
@@ -84,12 +102,8 @@ class CopyTarget:
                 f"columns has {len(names)} names, and the query {len(types)} columns",
                 remedy="Name each once.",
             )
-        schema = pa.schema(
-            [
-                (name, vectors.arrow_type(name, described))
-                for name, described in zip(names, types, strict=True)
-            ]
-        )
+        self._names = tuple(names)
+        schema = pa.schema(list(map(field_of, names, types)))
         self.table = NewTable.of(schema, options, "columns")
 
     def begin(self, path: str) -> CopyWriter:
@@ -101,12 +115,15 @@ class CopyTarget:
 
     def batch(self, rows: int, columns: Sequence[vectors.Vector]) -> pa.RecordBatch:
         """A chunk of DuckDB's."""
-        arrays = [
-            vectors.array(described, vector, rows)
-            for described, vector in zip(self.types, columns, strict=True)
-        ]
         if self._spread:
-            arrays = arrays[0].flatten()  # with the NULLs of the rows themselves
+            arrays, _ = values_of_rows(
+                self.types[0], columns[0], rows
+            )  # with the NULLs of the rows themselves
+        else:
+            arrays = [
+                values_of(name, described, vector, rows)
+                for name, described, vector in zip(self._names, self.types, columns, strict=True)
+            ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.table.schema)
 
 
@@ -150,8 +167,8 @@ class CopySource:
         same = sorted(names) == sorted(wanted)
         self._places = [names.index(name) for name in wanted] if same else list(range(len(names)))
         for name, described in columns:
-            self._check(name, described)
-        self.columns = tuple((name, described[0], 0) for name, described in columns)
+            node_of_described(name, described)
+        self.columns = tuple((name, described, "") for name, described in columns)
 
     def open(self, wanted: Sequence[int]) -> Stream:
         """The rows with the columns of the table whose indexes are ``wanted``."""
@@ -161,49 +178,53 @@ class CopySource:
         return Stream(self._batches(places, kept), order)
 
     def _batches(self, places: list[int], wanted: list[int]) -> Iterator[pa.RecordBatch]:
+        nodes = [logical_of_field(field) for field in self._source.schema]
         for batch in self._source.batches(places):
-            columns = [
-                self._converted(self._targets[index], batch.column(places.index(self._places[index])))
-                for index in wanted
-            ]
+            columns = []
+            for index in wanted:
+                place = self._places[index]
+                columns.append(
+                    self._converted(self._targets[index], batch.column(places.index(place)), nodes[place])
+                )
             yield pa.RecordBatch.from_arrays(columns, names=[str(number) for number in range(len(columns))])
 
-    def _check(self, name: str, described: vectors.Type) -> None:
-        number = described[0]
-        is_vector = number in (vectors.LIST, vectors.ARRAY) and described[1][0] == vectors.FLOAT
-        if (
-            number in (vectors.LIST, vectors.ARRAY, vectors.STRUCT, vectors.ENUM, vectors.UUID)
-            and not is_vector
-        ):
-            raise UnsupportedError(
-                "COPY cannot fill a column of this type",
-                file=self._path,
-                place=f"column {name}",
-                remedy="Use INSERT INTO … SELECT … FROM the file, which converts to every type.",
-            )
-        vectors.arrow_type(name, described)
-
-    def _converted(self, target: tuple[str, vectors.Type], values: pa.Array) -> pa.Array:
+    def _converted(self, target: tuple[str, vectors.Type], values: pa.Array, node: Node | None) -> pa.Array:
         """The values as the C half copies them into a vector of the column's type."""
         name, described = target
-        number = described[0]
         try:
-            if number == vectors.LIST:
+            if node is not None and described == native_types.described(node):
+                return native(node, stored_of(node, values))
+            if node is not None:
+                values = arrow_form(node, stored_of(node, values))
+            if not is_vector_list(described) and (
+                described[0] not in _CAST or described == JSON_TYPE or isinstance(values, pa.ExtensionArray)
+            ):
+                wanted = node_of_described(name, described)
+                if wanted.name in ITEMS:
+                    return _plain(wanted, values)
+                return native(wanted, stored_of_arrow(wanted, _opened(values)))
+            if described[0] == vectors.LIST:
                 return values
-            if number == vectors.DECIMAL and pa.types.is_integer(values.type):
-                values = values.cast(pa.decimal128(38, described[2]))  # Arrow refuses any integer in less
-            made = values.cast(vectors.arrow_type(name, described))
-        except (pa.ArrowException, NotImplementedError) as error:
+            return values.cast(vectors.arrow_type(name, described))
+        except (pa.ArrowException, NotImplementedError, UnfitError) as error:
             raise DataTypeError(
                 f"values of the file do not fit: {error}",
                 file=self._path,
                 place=f"column {name}",
                 remedy="Use INSERT INTO … SELECT … FROM the file, with a CAST.",
             ) from error
-        if number == vectors.HUGEINT or (number == vectors.DECIMAL and described[3] == vectors.HUGEINT):
-            return made.view(pa.binary(16))
-        if number == vectors.DECIMAL:
-            words = np.frombuffer(made.buffers()[1], "<i8")[2 * made.offset :][: 2 * len(made) : 2]
-            valid = np.asarray(made.is_valid())
-            return pa.array(words.astype(_NARROW[described[3]]), mask=~valid)
-        return made
+
+
+def _opened(values: pa.Array) -> pa.Array:
+    if isinstance(values, pa.ExtensionArray):
+        return values.storage
+    return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+
+
+def _plain(node: Node, values: pa.Array) -> pa.Array:
+    """Values for a column of texts or numbers, which Arrow does not make of theirs."""
+    if pa.types.is_string(values.type):
+        return values
+    texts = [None if value is None else str(value) for value in values.to_pylist()]
+    made = pa.array(texts, pa.string())
+    return made if node.name in ("VARCHAR", "JSON") else made.cast(arrow_of(node))

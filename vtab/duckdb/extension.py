@@ -11,19 +11,28 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError
 from audiomem_sql.machine.urls import file_name
 from audiomem_sql.vtab import codes
-from audiomem_sql.vtab.duckdb import nearest, pushed_filters
+from audiomem_sql.vtab.duckdb import nearest, pushed_filters, vectors
 from audiomem_sql.vtab.duckdb.attaching import AttachPragma
 from audiomem_sql.vtab.duckdb.copying import CopyFunction
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, TableFunction
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, tables_of
+from audiomem_sql.vtab.duckdb.native_types import (
+    conditions_schema,
+    described_field,
+    logical_of_field,
+    spelled,
+)
+from audiomem_sql.vtab.duckdb.native_values import native, stored_of
 from audiomem_sql.vtab.duckdb.settings import SETTINGS
 from audiomem_sql.vtab.duckdb.source import Source, open_table
 from audiomem_sql.vtab.duckdb.stream import Stream
@@ -32,33 +41,13 @@ from audiomem_sql.vtab.duckdb.vectors import (
     ARRAY,
     BIGINT,
     BLOB,
-    BOOLEAN,
-    DATE,
     DOUBLE,
-    FLOAT,
     LIST,
     STRUCT,
-    TIMESTAMP,
-    TINYINT,
-    UTINYINT,
     VARCHAR,
 )
 from audiomem_sql.vtab.duckdb.write_function import WritingFunction
 
-_TYPES: dict[pa.DataType, int] = {
-    pa.bool_(): BOOLEAN,
-    pa.int64(): BIGINT,
-    pa.float32(): FLOAT,
-    pa.float64(): DOUBLE,
-    pa.timestamp("us"): TIMESTAMP,
-    pa.date32(): DATE,
-    pa.string(): VARCHAR,
-    pa.large_string(): VARCHAR,
-    pa.binary(): BLOB,
-    pa.large_binary(): BLOB,
-}
-#: The items of an array, in the second byte of its number; C takes 0 for FLOAT.
-_ITEMS: dict[pa.DataType, int] = {pa.float32(): 0, pa.int8(): TINYINT, pa.uint8(): UTINYINT}
 _NUMBERS = {"VARCHAR": VARCHAR, "BIGINT": BIGINT, "ANY": ANY}
 #: A byte of a BLOB that DuckDB writes as text.
 _ESCAPED = re.compile(rb"\\x([0-9A-Fa-f]{2})")
@@ -102,7 +91,9 @@ class NativeSource:
         self._condition: pc.Expression | None = None
         #: What it says of columns that files have, where others have one value for each file.
         self._on_files: tuple[pc.Expression | None, ...] = ()
-        self.columns = tuple(_column(field) for field in source.schema)
+        #: Name, type, and type in SQL of each column.
+        self.columns = tuple(map(_column, source.schema))
+        self._nodes = tuple(map(logical_of_field, source.schema))
         #: How many rows there are; None: not known.
         self.rows = source.rows
 
@@ -116,14 +107,15 @@ class NativeSource:
             if condition is None or filtered is None
             else filtered(indexes, condition, *self._on_files)
         )
-        return Stream(batches, order)
+        nodes = [self._nodes[index] for index in indexes]
+        return Stream(map(partial(_natively, nodes), batches) if any(nodes) else batches, order)
 
     def prune(self, conditions: Sequence[pushed_filters.Node | None]) -> None:
         """Take the conditions that a WHERE has on these rows; DuckDB applies them once more.
 
         It may say them again, and then those of before do not count.
         """
-        schema, constant = self._source.schema, self._source.constant_columns
+        schema, constant = conditions_schema(self._source.schema), self._source.constant_columns
         self._condition = pushed_filters.condition(conditions, schema)
         if constant:
             self._on_files = (pushed_filters.condition(conditions, schema, constant),)
@@ -227,11 +219,19 @@ def _value(value: Any) -> Any:
     return text
 
 
-def _column(field: pa.Field) -> tuple[str, int, int]:
-    """(name, type, numbers in a vector) of a column, as DuckDB is told of it."""
-    if pa.types.is_fixed_size_list(field.type):
-        return field.name, ARRAY | _ITEMS[field.type.value_type] << 8, field.type.list_size
-    return field.name, _TYPES[field.type], 0
+def _column(field: pa.Field) -> tuple[str, vectors.Type, str]:
+    """(name, type, type in SQL) of a column, as DuckDB is told of it."""
+    described = described_field(field)
+    return field.name, described, spelled(described)
+
+
+def _natively(nodes: Sequence[Node | None], batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch whose logical columns are as DuckDB keeps them."""
+    arrays = [
+        array if node is None else native(node, stored_of(node, array))
+        for node, array in zip(nodes, batch.columns, strict=False)
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=[str(place) for place in range(len(arrays))])
 
 
 def _scalar(function: Scalar) -> ScalarFunction:

@@ -21,16 +21,19 @@ import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
 from audiomem_sql.columns.column import fold
+from audiomem_sql.columns.types import STORED
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.scan.arrow_expression import names_in, parse_expression
 from audiomem_sql.shards import is_sharded
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.table.arrow_form import STORED_FORM
 from audiomem_sql.vtab.duckdb.files_ahead import may_read_ahead, one_after_another
 from audiomem_sql.vtab.duckdb.hive import hive_columns
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source, open_table
 
 _MAGIC = "*?["
+_TYPE = b"audiomem:type"
 
 
 def is_pattern(path: str) -> bool:
@@ -204,7 +207,8 @@ class _Files:
         ):
             batches: Iterator[pa.RecordBatch] = reader.scan(scanned, self.filter, whole=True)
         else:
-            batches = FlacDataset(reader).scanner(columns=scanned, filter=condition).to_batches()
+            rows = FlacDataset(reader, form=STORED_FORM)
+            batches = rows.scanner(columns=scanned, filter=condition).to_batches()
         schema = pa.schema([self.schema.field(index) for index in column_indexes])
         for batch in batches:
             if column_indexes:
@@ -231,7 +235,10 @@ class _Files:
         """Whether a condition means the same for the columns of a file as for those of all."""
         names = self._names(condition) or set()
         return bool(names) and all(
-            name in own.names and own.field(name).type == self.schema.field(name).type for name in names
+            name in own.names
+            and own.field(name).type == self.schema.field(name).type
+            and _logical(own.field(name)) == _logical(self.schema.field(name))
+            for name in names
         )
 
     @staticmethod
@@ -266,7 +273,7 @@ def _fields(tables: Sequence[NamedTable], *, union: bool) -> list[pa.Field]:
     """The columns of all files together; SchemaError if they cannot be."""
     fields: dict[str, pa.Field] = {}
     for table in tables:
-        own = {fold(each.name): each for each in table.bound.schema.to_arrow().remove_metadata()}
+        own = {fold(each.name): each for each in table.bound.schema.to_arrow()}
         if not union and table is not tables[0]:
             missing = next((each.name for key, each in fields.items() if key not in own), None)
             if missing is not None:
@@ -279,23 +286,40 @@ def _fields(tables: Sequence[NamedTable], *, union: bool) -> list[pa.Field]:
             if key in fields:
                 fields[key] = _together(fields[key], each, table.path, widen=union)
             elif union or table is tables[0]:
-                fields[key] = pa.field(each.name, each.type)
+                logical = _logical(each)
+                metadata = None if logical is None else {_TYPE: logical, STORED: b"1"}
+                fields[key] = pa.field(each.name, each.type, metadata=metadata)
     return list(fields.values())
 
 
 def _together(one: pa.Field, other: pa.Field, path: str, *, widen: bool) -> pa.Field:
-    if one.type == other.type:
+    if one.type == other.type and _logical(one) == _logical(other):
         return one
     if widen and {one.type, other.type} == {pa.int64(), pa.float64()}:
         return pa.field(one.name, pa.float64())
     raise SchemaError(
-        f"the column is {other.type} here, and {one.type} in a file before it",
+        f"the column is {_said(other)} here, and {_said(one)} in a file before it",
         file=path,
         place=f"column {one.name}",
         remedy="Scan the files by themselves, and join them by UNION ALL with a CAST.",
     )
 
 
+def _logical(field: pa.Field) -> bytes | None:
+    """The name of the logical type of a column; None if it has none."""
+    metadata = field.metadata or {}
+    return metadata.get(_TYPE) if STORED in metadata else None
+
+
+def _said(field: pa.Field) -> str:
+    logical = _logical(field)
+    return str(field.type) if logical is None else logical.decode()
+
+
 def _same_columns(table: NamedTable, fields: Sequence[pa.Field]) -> bool:
-    own = table.bound.schema.to_arrow().remove_metadata()
-    return bool(own.names == [each.name for each in fields] and own.types == [each.type for each in fields])
+    own = table.bound.schema.to_arrow()
+    return (
+        own.names == [each.name for each in fields]
+        and own.types == [each.type for each in fields]
+        and list(map(_logical, own)) == list(map(_logical, fields))
+    )

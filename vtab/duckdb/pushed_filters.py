@@ -17,12 +17,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiomem_sql.columns.logical.arrow_forms import node_of
+from audiomem_sql.columns.logical.fixed import stored_type
+from audiomem_sql.columns.logical.forms import arrow_form
+from audiomem_sql.columns.logical.parsing import PARSERS
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 
 NOT, IS_NULL, IS_NOT_NULL = 13, 14, 15
 EQUAL, NOT_EQUAL, LESS, GREATER, LESS_OR_EQUAL, GREATER_OR_EQUAL = range(25, 31)
 IN, NOT_IN, BETWEEN, AND, OR, CONSTANT, FUNCTION, COLUMN = 35, 36, 38, 50, 51, 75, 141, 228
 _BOOLEAN, _DATE, _TIMESTAMP, _UBIGINT, _HUGEINT = 10, 15, 19, 31, 50
+
+#: Types whose constants come as text, by their numbers, and what they are called here.
+_TEXTS = {
+    16: "TIME",
+    17: "TIMESTAMP_S",
+    18: "TIMESTAMP_MS",
+    20: "TIMESTAMP_NS",
+    21: "DECIMAL",
+    _UBIGINT: "UBIGINT",
+    32: "TIMESTAMPTZ",
+    35: "TIME_NS",
+}
 
 Node = tuple[int, Any, Sequence[Any]]
 
@@ -176,12 +192,33 @@ def _constant(node: Node, data_type: pa.DataType) -> pa.Scalar:
     if kind != CONSTANT or value is None:
         raise _UnknownError
     number, value = value if isinstance(value, tuple) else (None, value)
+    if number in _TEXTS and number != _DATE and not _is_plain(data_type):
+        return _parsed(_TEXTS[number], value, data_type)
     for is_type, converted in _CONVERTERS:
         if is_type(data_type):
             found = converted(number, value)
             if found is not None:
                 return pa.scalar(found, data_type)
     raise _UnknownError
+
+
+def _is_plain(data_type: pa.DataType) -> bool:
+    """Whether a column of the type may be one of the engine's own kinds."""
+    return bool(
+        pa.types.is_int64(data_type) or pa.types.is_float64(data_type) or data_type == pa.timestamp("us")
+    )
+
+
+def _parsed(name: str, text: Any, data_type: pa.DataType) -> pa.Scalar:
+    """A constant of a logical type, whose text DuckDB tells."""
+    node = node_of(data_type)
+    if node is None or node.name != name or node.bytes > 16:
+        raise _UnknownError
+    try:
+        stored = PARSERS[name](node, text)
+    except ValueError:
+        raise _UnknownError from None
+    return arrow_form(node, pa.array([stored], stored_type(node)))[0]
 
 
 def _integer(number: int | None, value: Any) -> int | None:
@@ -197,7 +234,11 @@ def _real(number: int | None, value: Any) -> float | None:
 
 
 def _time(number: int | None, value: Any) -> int | None:
-    return value if number == _TIMESTAMP and MIN_MICROS <= value <= MAX_MICROS else None
+    return (
+        value
+        if number == _TIMESTAMP and isinstance(value, int) and MIN_MICROS <= value <= MAX_MICROS
+        else None
+    )
 
 
 def _date(number: int | None, value: Any) -> date | None:
@@ -218,7 +259,7 @@ def _text(number: int | None, value: Any) -> str | None:
 _CONVERTERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[int | None, Any], Any]], ...] = (
     (pa.types.is_int64, _integer),
     (pa.types.is_float64, _real),
-    (pa.types.is_timestamp, _time),
+    (lambda data_type: data_type == pa.timestamp("us"), _time),
     (pa.types.is_date32, _date),
     (pa.types.is_boolean, _flag),
     (pa.types.is_string, _text),

@@ -32,6 +32,8 @@ from audiomem_sql.table.reader import TableReader
 from audiomem_sql.vtab.duckdb import nearest
 from audiomem_sql.vtab.duckdb.files_ahead import may_read_ahead, one_after_another
 from audiomem_sql.vtab.duckdb.functions import FUNCTIONS, Parameter, TableFunction
+from audiomem_sql.vtab.duckdb.in_arrow import DUCKDB_FORM, shown_batch, shown_schema
+from audiomem_sql.vtab.duckdb.native_types import logical_of_field
 from audiomem_sql.vtab.duckdb.source import Source
 
 __all__ = ["OLDEST", "attach", "check_connection", "register"]
@@ -71,10 +73,10 @@ def check_connection(connection: Any) -> None:
 def attach(connection: Any, source: TableReader | str, name: str) -> None:
     """Make the table known as ``name``; every query sees what is committed by then."""
     check_connection(connection)
-    evolving = dataset(source, live=True, coded=True, evolving=True)
+    evolving = dataset(source, live=True, coded=True, evolving=True, form=DUCKDB_FORM)
     known = _with_row_count(evolving)
     if known is None:
-        connection.register(name, dataset(evolving.table, live=True, coded=True))
+        connection.register(name, dataset(evolving.table, live=True, coded=True, form=DUCKDB_FORM))
     else:
         connection._register_arrow_source(name, known)
 
@@ -181,7 +183,7 @@ class _Table(FlacDataset):
     """The rows of a table, as they are. Columns and filters that DuckDB hands over reach the scan."""
 
     def __init__(self, table: TableReader, variable: Variable) -> None:
-        super().__init__(table, coded=True)
+        super().__init__(table, coded=True, form=DUCKDB_FORM)
         self._variable = variable
 
     @property
@@ -196,7 +198,7 @@ class _Tables(ds.Dataset):  # type: ignore[misc]
 
     def __init__(self, tables: Sequence[TableReader], variable: Variable) -> None:
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
-        self._datasets = [FlacDataset(table) for table in tables]
+        self._datasets = [FlacDataset(table, form=DUCKDB_FORM) for table in tables]
         self._ahead = may_read_ahead(tables)
         self._variable = variable
 
@@ -224,16 +226,18 @@ class _Rows(ds.Dataset):  # type: ignore[misc]
         # Dataset.__init__ refuses everybody; what it would set up is used by none of the methods here
         self._source = source
         self._variable = variable
+        self._nodes = list(map(logical_of_field, source.schema))
+        self._shown = shown_schema(source.schema)
 
     @property
     def schema(self) -> pa.Schema:
         """The columns. DuckDB asks for them when it has found the dataset."""
         self._variable.remove()
-        return self._source.schema
+        return self._shown
 
     def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any) -> ds.Scanner:
         """What reads ``columns`` of the rows for which ``filter`` is true."""
-        schema = self._source.schema
+        schema = self._shown
         names = list(schema.names) if columns is None else list(columns)
         indexes = sorted({schema.get_field_index(name) for name in names}) or [0]
         if filter is not None and not _can_filter(schema, indexes, filter):
@@ -245,6 +249,8 @@ class _Rows(ds.Dataset):  # type: ignore[misc]
             if filter is None or filtered is None
             else filtered(indexes, filter)  # with rows more than pass it, maybe
         )
+        nodes = [self._nodes[index] for index in indexes]
+        rows = (shown_batch(batch, nodes, read) for batch in rows)
         batches = pa.RecordBatchReader.from_batches(read, rows)
         return ds.Scanner.from_batches(batches, columns=names, filter=filter)
 

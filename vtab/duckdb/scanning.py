@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from audiomem_sql.errors import QueryError
 from audiomem_sql.table.arrow_dataset import FlacDataset
+from audiomem_sql.table.arrow_form import STORED_FORM
 from audiomem_sql.vtab.duckdb.hive import types_named
 from audiomem_sql.vtab.duckdb.many_files import is_pattern, paths_of, source_of_files
 from audiomem_sql.vtab.duckdb.source import NamedTable, Source
@@ -56,12 +57,19 @@ def audiomem_scan(
     reader = table.bound
     names = reader.schema.names
 
+    logical = frozenset(place for place, column in enumerate(reader.schema.columns) if column.type.logical)
+
     def batches(column_indexes: list[int]) -> Iterator[pa.RecordBatch]:
+        if filter is None and not in_part and not logical.isdisjoint(column_indexes):
+            columns = [names[index] for index in column_indexes]
+            return FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns).to_batches()
         return table.now().scan([names[index] for index in column_indexes], filter, whole=True)
 
     def filtered(column_indexes: list[int], condition: pc.Expression) -> Iterator[pa.RecordBatch]:
         columns = [names[index] for index in column_indexes]
-        return iter(FlacDataset(table.now()).scanner(columns=columns, filter=condition).to_reader())
+        return (
+            FlacDataset(table.now(), form=STORED_FORM).scanner(columns=columns, filter=condition).to_batches()
+        )
 
     if filter is None:
         return Source(reader.schema.to_arrow, batches, rows=len(reader), table=reader, filtered=filtered)

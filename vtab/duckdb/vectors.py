@@ -5,11 +5,12 @@ A type is a tuple that begins with its number in ``duckdb_type``::
     (DECIMAL, width, scale, number of the type that holds it)
     (ENUM, number of the type that holds it, words)
     (LIST, item type)    (ARRAY, item type, items)    (STRUCT, ((name, type), …))    (number,)
+    (MAP, (STRUCT, (("key", type), ("value", type))))    (VARCHAR, alias), as JSON has one
 
 A vector is a tuple that begins with its validity, bits as Arrow has them, or None where no row is NULL::
 
-    VARCHAR, BLOB: (validity, int64 offsets, bytes)
-    LIST: (validity, (offset, length) each, items, vector)    ARRAY: (validity, vector)
+    VARCHAR, BLOB, BIT, BIGNUM: (validity, int64 offsets, bytes)
+    LIST, MAP: (validity, (offset, length) each, items, vector)    ARRAY: (validity, vector)
     STRUCT: (validity, vector of each field …)    others: (validity, values)
 """
 
@@ -28,7 +29,8 @@ from audiomem_sql.errors import DataTypeError
 BOOLEAN, TINYINT, SMALLINT, INTEGER, BIGINT, UTINYINT, USMALLINT, UINTEGER, UBIGINT = range(1, 10)
 FLOAT, DOUBLE, TIMESTAMP, DATE, TIME, INTERVAL, HUGEINT, VARCHAR, BLOB, DECIMAL = range(10, 20)
 TIMESTAMP_S, TIMESTAMP_MS, TIMESTAMP_NS, ENUM, LIST, STRUCT, MAP, UUID = range(20, 28)
-TIMESTAMP_TZ, ARRAY, ANY, SQLNULL = 31, 33, 34, 36
+UNION, BIT, TIMETZ, TIMESTAMP_TZ, UHUGEINT, ARRAY, ANY, BIGNUM, SQLNULL = range(28, 37)
+TIME_NS = 39
 
 #: Types whose vectors hold what Arrow holds for them.
 _SAME: dict[int, pa.DataType] = {
@@ -45,16 +47,16 @@ _SAME: dict[int, pa.DataType] = {
     TIMESTAMP: pa.timestamp("us"),
     DATE: pa.date32(),
     TIME: pa.time64("us"),
-    HUGEINT: pa.decimal128(38, 0),
+    TIME_NS: pa.time64("ns"),
     TIMESTAMP_S: pa.timestamp("s"),
     TIMESTAMP_MS: pa.timestamp("ms"),
     TIMESTAMP_NS: pa.timestamp("ns"),
     TIMESTAMP_TZ: pa.timestamp("us", "UTC"),
 }
 _INTEGERS = {TINYINT: "i1", SMALLINT: "<i2", INTEGER: "<i4", BIGINT: "<i8"}
-_WORDS = {UTINYINT: "u1", USMALLINT: "<u2", UINTEGER: "<u4"}
-_NAMES = {BOOLEAN: "BOOLEAN", INTERVAL: "INTERVAL", MAP: "MAP", 28: "UNION", 29: "BIT", 30: "TIMETZ"}
-_NAMES |= {32: "UHUGEINT", 35: "BIGNUM", 39: "TIME_NS"}
+#: The types in which DuckDB keeps the places of the values of an ENUM.
+WORDS = {UTINYINT: "u1", USMALLINT: "<u2", UINTEGER: "<u4"}
+_NAMES = {UNION: "UNION", 40: "GEOMETRY", 41: "VARIANT"}
 
 Type = Sequence[Any]
 Vector = Sequence[Any]
@@ -81,7 +83,12 @@ def arrow_type(name: str, described: Type) -> pa.DataType:
         return pa.list_(arrow_type(name, described[1]), described[2])
     if number == STRUCT:
         return pa.struct([pa.field(key, arrow_type(name, value)) for key, value in described[1]])
-    raise DataTypeError(
+    raise unknown_type(name, number)
+
+
+def unknown_type(name: str, number: int) -> DataTypeError:
+    """The error for a type that no column has."""
+    return DataTypeError(
         f"no column type holds DuckDB's {_NAMES.get(number, f'type {number}')}",
         place=f"column {name}",
         remedy="Cast the column, to VARCHAR for example, or leave it out.",
@@ -125,7 +132,7 @@ def array(described: Type, vector: Vector, rows: int) -> pa.Array:
 # -----------------------------------------------------------------------------------------------------------
 
 
-def _is_valid(validity: bytes | None, rows: int) -> BoolArray:
+def is_valid(validity: bytes | None, rows: int) -> BoolArray:
     """Which rows are not NULL, bool (rows,)."""
     if validity is None:
         return np.ones(rows, np.bool_)
@@ -136,7 +143,7 @@ def _lists(described: Type, vector: Vector, rows: int, bits: pa.Buffer | None) -
     """Lists, whose items may stand in any order, and in rows that are NULL anywhere."""
     items = array(described[1], vector[3], vector[2])
     entries = np.frombuffer(vector[1], "<u8").reshape(rows, 2).astype(np.int64)
-    lengths = np.where(_is_valid(vector[0], rows), entries[:, 1], 0)
+    lengths = np.where(is_valid(vector[0], rows), entries[:, 1], 0)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     starts = np.repeat(entries[:, 0] - offsets[:-1], lengths)
     taken = items.take(pa.array(np.arange(offsets[-1], dtype=np.int64) + starts))
@@ -146,8 +153,8 @@ def _lists(described: Type, vector: Vector, rows: int, bits: pa.Buffer | None) -
 
 
 def _words(described: Type, vector: Vector, rows: int) -> pa.Array:
-    numbers = np.frombuffer(vector[1], _WORDS[described[1]])[:rows].astype(np.int32)
-    indexes = pa.array(numbers, mask=~_is_valid(vector[0], rows))
+    numbers = np.frombuffer(vector[1], WORDS[described[1]])[:rows].astype(np.int32)
+    indexes = pa.array(numbers, mask=~is_valid(vector[0], rows))
     return pa.DictionaryArray.from_arrays(indexes, pa.array(described[2], pa.string()))
 
 
@@ -163,7 +170,7 @@ def _decimals(described: Type, vector: Vector, rows: int, bits: pa.Buffer | None
 def _uuids(vector: Vector, rows: int) -> pa.Array:
     """As text. DuckDB keeps a UUID as a number whose highest bit is turned, so that it sorts like it."""
     words = np.frombuffer(vector[1], "<u8").reshape(rows, 2)
-    valid = _is_valid(vector[0], rows)
+    valid = is_valid(vector[0], rows)
     return pa.array(
         [
             str(uuid.UUID(int=(int(high) ^ 1 << 63) << 64 | int(low))) if there else None

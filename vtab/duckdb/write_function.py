@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array, U64Array
+from audiomem_sql.arrays import BoolArray, I64Array, U64Array
 from audiomem_sql.errors import QueryError
 from audiomem_sql.vtab.duckdb import vectors
+from audiomem_sql.vtab.duckdb.given_values import field_of, values_of_rows
 from audiomem_sql.vtab.duckdb.writing import NewTable, option_values, write_batches
 
 _ROW = "audiomem_write('x.flac', t) FROM t"
@@ -77,13 +78,14 @@ class WritingFunction:
         if row_type[0] != vectors.STRUCT:
             raise QueryError("audiomem_write takes a path and a row", remedy=f"Write: SELECT {_ROW}")
         named = vectors.array((vectors.VARCHAR,), paths, rows)
-        given = vectors.array(row_type, row_vector, rows)
+        arrays, there = values_of_rows(row_type, row_vector, rows)
         options = _options(*more[0], rows) if more else {}
-        batch = pa.RecordBatch.from_arrays(given.flatten(), schema=pa.schema(list(given.type)))
+        schema = pa.schema([field_of(name, described) for name, described in row_type[1]])
+        batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
         numbers, inverse = np.unique(_state_of_each(states, named), return_inverse=True)
         for place, number in enumerate(numbers.tolist()):
             indexes = np.flatnonzero(inverse == place)
-            self._add(number, named.take(pa.array(indexes)), options, _rows(batch, given, indexes))
+            self._add(number, named.take(pa.array(indexes)), options, _rows(batch, there, indexes))
 
     def combine(self, sources: bytes, targets: bytes) -> None:
         """Add the rows of each source to its target."""
@@ -149,10 +151,9 @@ def _numbers(states: bytes) -> list[int]:
     return numbers
 
 
-def _rows(batch: pa.RecordBatch, given: pa.Array, indexes: I64Array) -> pa.RecordBatch:
+def _rows(batch: pa.RecordBatch, there: BoolArray, indexes: I64Array) -> pa.RecordBatch:
     """The rows at ``indexes``, without those that are NULL as a whole."""
-    if given.null_count:
-        indexes = indexes[np.asarray(given.is_valid())[indexes]]
+    indexes = indexes[there[indexes]]
     return batch if len(indexes) == batch.num_rows else batch.take(pa.array(indexes))
 
 

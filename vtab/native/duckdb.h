@@ -71,8 +71,13 @@ enum {
   DUCKDB_STRUCT,
   DUCKDB_MAP,
   DUCKDB_UUID,
-  DUCKDB_TIMESTAMP_TZ = 31,
-  DUCKDB_ARRAY = 33
+  DUCKDB_BIT = 29,
+  DUCKDB_TIME_TZ,
+  DUCKDB_TIMESTAMP_TZ,
+  DUCKDB_UHUGEINT,
+  DUCKDB_ARRAY,
+  DUCKDB_BIGNUM = 35,
+  DUCKDB_TIME_NS = 39
 };
 
 typedef struct {
@@ -116,9 +121,14 @@ struct duckdb_extension_access {
 #define duckdb_get_list_child DUCK(152, duckdb_value, (duckdb_value, idx_t))
 #define duckdb_get_struct_child DUCK(155, duckdb_value, (duckdb_value, idx_t))
 #define duckdb_create_logical_type DUCK(156, duckdb_logical_type, (int))
+#define duckdb_logical_type_get_alias DUCK(157, char *, (duckdb_logical_type))
+#define duckdb_logical_type_set_alias DUCK(158, void, (duckdb_logical_type, const char *))
 #define duckdb_create_list_type DUCK(159, duckdb_logical_type, (duckdb_logical_type))
 #define duckdb_create_array_type DUCK(160, duckdb_logical_type, (duckdb_logical_type, idx_t))
+#define duckdb_create_map_type DUCK(161, duckdb_logical_type, (duckdb_logical_type, duckdb_logical_type))
 #define duckdb_create_struct_type DUCK(163, duckdb_logical_type, (duckdb_logical_type *, const char **, idx_t))
+#define duckdb_create_enum_type DUCK(164, duckdb_logical_type, (const char **, idx_t))
+#define duckdb_create_decimal_type DUCK(165, duckdb_logical_type, (uint8_t, uint8_t))
 #define duckdb_get_type_id DUCK(166, int, (duckdb_logical_type))
 #define duckdb_decimal_width DUCK(167, uint8_t, (duckdb_logical_type))
 #define duckdb_decimal_scale DUCK(168, uint8_t, (duckdb_logical_type))
@@ -129,6 +139,8 @@ struct duckdb_extension_access {
 #define duckdb_list_type_child_type DUCK(173, duckdb_logical_type, (duckdb_logical_type))
 #define duckdb_array_type_child_type DUCK(174, duckdb_logical_type, (duckdb_logical_type))
 #define duckdb_array_type_array_size DUCK(175, idx_t, (duckdb_logical_type))
+#define duckdb_map_type_key_type DUCK(176, duckdb_logical_type, (duckdb_logical_type))
+#define duckdb_map_type_value_type DUCK(177, duckdb_logical_type, (duckdb_logical_type))
 #define duckdb_struct_type_child_count DUCK(178, idx_t, (duckdb_logical_type))
 #define duckdb_struct_type_child_name DUCK(179, char *, (duckdb_logical_type, idx_t))
 #define duckdb_struct_type_child_type DUCK(180, duckdb_logical_type, (duckdb_logical_type, idx_t))

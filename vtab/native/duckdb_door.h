@@ -30,6 +30,8 @@ void *kept(PyObject *);
 long long number_at(PyObject *values, Py_ssize_t place);
 const char *text_at(PyObject *values, Py_ssize_t place);
 duckdb_logical_type logical(int type, idx_t width);
+/* The type that Python describes, the inverse of `described`. */
+duckdb_logical_type logical_of(PyObject *type);
 /* A type as Python sees it, see vtab/duckdb/vectors.py: (number, …). NULL with an exception. */
 PyObject *described(duckdb_logical_type);
 /* A value: None for NULL, an int, text, a list, or (type, text) for one of another type. NULL with an exception. */
@@ -49,8 +51,8 @@ struct arguments {
 PyObject *arguments_of(PyObject *function, const struct arguments *, void *info);
 /* Hand each column of what a function gives to `column`, which says -1 to refuse it, and the number of rows, if it is known,
 ** to `rows`. -1 with an exception. */
-int declare(PyObject *source, int (*column)(void *data, const char *name, int type, idx_t width), void (*rows)(void *data, idx_t),
-            void *data);
+int declare(PyObject *source, int (*column)(void *data, const char *name, PyObject *type, const char *spelled),
+            void (*rows)(void *data, idx_t), void *data);
 
 /* Whether DuckDB has what 1.5.6 made stable. */
 static inline int has_next_band(void) { return duck[DUCKDB_USED - 1] != NULL; }

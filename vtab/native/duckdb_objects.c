@@ -77,6 +77,70 @@ duckdb_logical_type logical(int type, idx_t width) {
   return made;
 }
 
+/* Fields of a struct, (name, type) each. */
+static duckdb_logical_type struct_of(PyObject *fields) {
+  Py_ssize_t count = py.PyTuple_Size(fields), i;
+  duckdb_logical_type *types = calloc((size_t)count + 1, sizeof(*types)), made;
+  const char **names = calloc((size_t)count + 1, sizeof(*names));
+
+  for (i = 0; i < count; i++) {
+    names[i] = text_at(py.PyTuple_GetItem(fields, i), 0);
+    types[i] = logical_of(py.PyTuple_GetItem(py.PyTuple_GetItem(fields, i), 1));
+  }
+  made = duckdb_create_struct_type(types, names, (idx_t)count);
+  for (i = 0; i < count; i++) duckdb_destroy_logical_type(&types[i]);
+  free(types);
+  free(names);
+  return made;
+}
+
+static duckdb_logical_type enum_of(PyObject *words) {
+  Py_ssize_t count = py.PyTuple_Size(words), i;
+  const char **names = calloc((size_t)count + 1, sizeof(*names));
+  duckdb_logical_type made;
+
+  for (i = 0; i < count; i++) names[i] = text_at(words, i);
+  made = duckdb_create_enum_type(names, (idx_t)count);
+  free(names);
+  return made;
+}
+
+static duckdb_logical_type map_of(PyObject *entries) {
+  PyObject *fields = py.PyTuple_GetItem(entries, 1);
+  duckdb_logical_type key = logical_of(py.PyTuple_GetItem(py.PyTuple_GetItem(fields, 0), 1)),
+                      value = logical_of(py.PyTuple_GetItem(py.PyTuple_GetItem(fields, 1), 1)), made;
+
+  made = duckdb_create_map_type(key, value);
+  duckdb_destroy_logical_type(&key);
+  duckdb_destroy_logical_type(&value);
+  return made;
+}
+
+duckdb_logical_type logical_of(PyObject *type) {
+  int id = (int)number_at(type, 0);
+  duckdb_logical_type item, made;
+
+  switch (id) {
+  case DUCKDB_DECIMAL:
+    return duckdb_create_decimal_type((uint8_t)number_at(type, 1), (uint8_t)number_at(type, 2));
+  case DUCKDB_ENUM:
+    return enum_of(py.PyTuple_GetItem(type, 2));
+  case DUCKDB_STRUCT:
+    return struct_of(py.PyTuple_GetItem(type, 1));
+  case DUCKDB_MAP:
+    return map_of(py.PyTuple_GetItem(type, 1));
+  case DUCKDB_LIST:
+  case DUCKDB_ARRAY:
+    item = logical_of(py.PyTuple_GetItem(type, 1));
+    made = id == DUCKDB_LIST ? duckdb_create_list_type(item) : duckdb_create_array_type(item, (idx_t)number_at(type, 2));
+    duckdb_destroy_logical_type(&item);
+    return made;
+  }
+  made = duckdb_create_logical_type(id);
+  if (id == DUCKDB_VARCHAR && py.PyTuple_Size(type) > 1) duckdb_logical_type_set_alias(made, text_at(type, 1));
+  return made;
+}
+
 /* ---- tuples and lists --------------------------------------------------------------------------------------------- */
 
 PyObject *tuple_of(Py_ssize_t count, PyObject *(*item)(void *, Py_ssize_t), void *data) {
@@ -138,16 +202,16 @@ PyObject *arguments_of(PyObject *function, const struct arguments *given, void *
   return made;
 }
 
-int declare(PyObject *source, int (*column)(void *, const char *, int, idx_t), void (*rows)(void *, idx_t), void *data) {
+int declare(PyObject *source, int (*column)(void *, const char *, PyObject *, const char *), void (*rows)(void *, idx_t), void *data) {
   PyObject *columns = py.PyObject_GetAttrString(source, "columns"), *count = py.PyObject_GetAttrString(source, "rows");
   int failed = columns == NULL || count == NULL;
   Py_ssize_t i;
 
   for (i = 0; !failed && i < py.PyTuple_Size(columns); i++) {
-    PyObject *each = py.PyTuple_GetItem(columns, i); /* name, type, width */
+    PyObject *each = py.PyTuple_GetItem(columns, i); /* name, type, type in SQL */
     const char *name = text_at(each, 0);
 
-    failed = name == NULL || column(data, name, (int)number_at(each, 1), (idx_t)number_at(each, 2)) < 0;
+    failed = name == NULL || column(data, name, py.PyTuple_GetItem(each, 1), text_at(each, 2)) < 0;
   }
   if (!failed && count != py.none) rows(data, (idx_t)py.PyLong_AsLongLong(count));
   if (columns != NULL) py.Py_DecRef(columns);
@@ -191,6 +255,23 @@ static PyObject *field_at(void *type, Py_ssize_t place) {
   return made;
 }
 
+static PyObject *described_map(duckdb_logical_type type) {
+  PyObject *key = tuple(2, (PyObject *[]){text_object("key"), described_child(duckdb_map_type_key_type(type))}),
+           *value = tuple(2, (PyObject *[]){text_object("value"), described_child(duckdb_map_type_value_type(type))});
+
+  return tuple(2, (PyObject *[]){number(DUCKDB_MAP),
+                                 tuple(2, (PyObject *[]){number(DUCKDB_STRUCT), tuple(2, (PyObject *[]){key, value})})});
+}
+
+static PyObject *described_text(duckdb_logical_type type) {
+  char *alias = duckdb_logical_type_get_alias(type);
+  PyObject *made = alias == NULL ? tuple(1, (PyObject *[]){number(DUCKDB_VARCHAR)})
+                                 : tuple(2, (PyObject *[]){number(DUCKDB_VARCHAR), text_object(alias)});
+
+  if (alias != NULL) duckdb_free(alias);
+  return made;
+}
+
 PyObject *described(duckdb_logical_type type) {
   int id = duckdb_get_type_id(type);
 
@@ -201,6 +282,10 @@ PyObject *described(duckdb_logical_type type) {
   case DUCKDB_ENUM:
     return tuple(3, (PyObject *[]){number(id), number(duckdb_enum_internal_type(type)),
                                    tuple_of((Py_ssize_t)duckdb_enum_dictionary_size(type), word_at, type)});
+  case DUCKDB_VARCHAR:
+    return described_text(type);
+  case DUCKDB_MAP:
+    return described_map(type);
   case DUCKDB_LIST:
     return tuple(2, (PyObject *[]){number(id), described_child(duckdb_list_type_child_type(type))});
   case DUCKDB_ARRAY:

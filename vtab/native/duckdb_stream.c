@@ -40,7 +40,7 @@ static PyObject *wanted_at(void *data, Py_ssize_t at) {
   idx_t place = opening->place(opening->info, (idx_t)at);
   int known = place < (idx_t)py.PyTuple_Size(opening->columns);
 
-  opening->stream->types[at] = known ? (int)number_at(py.PyTuple_GetItem(opening->columns, (Py_ssize_t)place), 1) : 0;
+  opening->stream->types[at] = known ? (int)number_at(py.PyTuple_GetItem(py.PyTuple_GetItem(opening->columns, (Py_ssize_t)place), 1), 0) : 0;
   return py.PyLong_FromLongLong(known ? (long long)place : -1);
 }
 

@@ -22,9 +22,10 @@ static PyObject *call_arguments(duckdb_bind_info info, PyObject *function) {
   return arguments_of(function, &given, info);
 }
 
-static int add_column(void *info, const char *name, int type, idx_t width) {
-  duckdb_logical_type made = logical(type, width);
+static int add_column(void *info, const char *name, PyObject *type, const char *spelled) {
+  duckdb_logical_type made = logical_of(type);
 
+  (void)spelled;
   duckdb_bind_add_result_column(info, name, made);
   duckdb_destroy_logical_type(&made);
   return 0;

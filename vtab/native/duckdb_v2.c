@@ -75,19 +75,26 @@ static void assign_text(duckdb_vector vector, idx_t row, const char *text, idx_t
   string->value.inlined.length = (uint32_t)length;
 }
 
-static duckdb_vector array_child(duckdb_vector vector) {
+static duckdb_vector field(duckdb_vector vector, idx_t place) {
   handle child = NULL;
 
-  v2_vector_child(vector, 0, &child, NULL);
+  v2_vector_child(vector, place, &child, NULL);
   return child;
 }
+
+static duckdb_vector items_of(duckdb_vector vector) { return field(vector, 0); }
+
+static int set_items(duckdb_vector vector, idx_t count) { return v2_vector_set_size(items_of(vector), count, NULL); } /* it reserves */
 
 static void lend_functions(void) {
   duck[194] = (duckdb_any_function)vector_data;
   duck[195] = (duckdb_any_function)vector_validity;
   duck[196] = (duckdb_any_function)make_writable;
   duck[198] = (duckdb_any_function)assign_text;
-  duck[204] = (duckdb_any_function)array_child;
+  duck[199] = (duckdb_any_function)items_of;
+  duck[201] = duck[202] = (duckdb_any_function)set_items;
+  duck[203] = (duckdb_any_function)field;
+  duck[204] = (duckdb_any_function)items_of;
 }
 
 /* ---- the entry point --------------------------------------------------------------------------------------------- */

@@ -30,26 +30,17 @@ static PyObject *argument_called(void *info, const char *called) {
 
 static const struct arguments GIVEN = {1, argument_at, argument_called}; /* the path, and the others by name */
 
-static const char *const NAMES[] = {
-    [DUCKDB_BOOLEAN] = "BOOLEAN",     [DUCKDB_BIGINT] = "BIGINT",   [DUCKDB_FLOAT] = "FLOAT", [DUCKDB_DOUBLE] = "DOUBLE",
-    [DUCKDB_TIMESTAMP] = "TIMESTAMP", [DUCKDB_VARCHAR] = "VARCHAR", [DUCKDB_BLOB] = "BLOB",
-    [DUCKDB_DATE] = "DATE",
-};
-
 struct declaring {
   handle result, factory;
 };
 
-static int add_column(void *data, const char *called, int number, idx_t width) {
+static int add_column(void *data, const char *called, PyObject *described, const char *spelled) {
   const struct declaring *declaring = data;
-  struct str name = text_of(called), text;
+  struct str name = text_of(called), text = text_of(spelled);
   handle type = NULL;
-  char array[64];
   int rc;
 
-  snprintf(array, sizeof(array), "%s[%llu]", number >> 8 == 0 ? "FLOAT" : number >> 8 == 2 ? "TINYINT" : "UTINYINT",
-           (unsigned long long)width);
-  text = text_of((number & 255) == DUCKDB_ARRAY ? array : NAMES[number]);
+  (void)described;
   if (declaring->factory == NULL || v2_type_of(declaring->factory, &text, &type, NULL) != 0) return -1;
   rc = v2_result_column(declaring->result, &name, type, NULL);
   v2_type_destroy(&type);

@@ -14,6 +14,19 @@ static void set_null(duckdb_vector vector, idx_t row) {
   validity[row / 64] &= ~((uint64_t)1 << (row % 64));
 }
 
+/* What is in a struct or an array that is NULL is NULL, too. */
+static void set_nested_null(duckdb_vector vector, const struct column *column, idx_t row) {
+  idx_t i;
+
+  set_null(vector, row);
+  for (i = 0; column->kind == STRUCTS && i < (idx_t)column->child_count; i++) {
+    set_nested_null(duckdb_struct_vector_get_child(vector, i), &column->children[i], row);
+  }
+  for (i = 0; column->kind == ARRAYS && i < column->width; i++) {
+    set_nested_null(duckdb_array_vector_get_child(vector), column->children, row * column->width + i);
+  }
+}
+
 /* A list of floats, at the end of those that are there. */
 static void set_floats(duckdb_vector vector, idx_t row, const char *data, size_t size) {
   duckdb_list_entry *entry = (duckdb_list_entry *)duckdb_vector_get_data(vector) + row;
@@ -66,12 +79,48 @@ void set_cell(duckdb_vector vector, int type, idx_t row, const struct cell *cell
   }
 }
 
+/* Lists whose items stand from `start` to `end` in the child; `entries` are made by the caller. */
+static void fill_items(duckdb_vector vector, const struct column *column, int64_t start, int64_t end) {
+  duckdb_list_vector_reserve(vector, (idx_t)(end - start));
+  duckdb_list_vector_set_size(vector, (idx_t)(end - start));
+  fill(duckdb_list_vector_get_child(vector), 0, column->children, start, (idx_t)(end - start));
+}
+
+/* Lists, arrays and structs. */
+static void fill_nested(duckdb_vector vector, const struct column *column, int64_t at, idx_t count) {
+  duckdb_list_entry *entries = column->kind == STRUCTS || column->kind == ARRAYS ? NULL : duckdb_vector_get_data(vector);
+  const int32_t *places = (const int32_t *)column->values + at;
+  const int64_t *places64 = (const int64_t *)column->values + at;
+  idx_t i;
+
+  if (column->kind == LISTS) {
+    for (i = 0; i < count; i++) {
+      entries[i].offset = (uint64_t)(places[i] - places[0]);
+      entries[i].length = (uint64_t)(places[i + 1] - places[i]);
+    }
+    fill_items(vector, column, places[0], places[count]);
+  } else if (column->kind == LISTS64) {
+    for (i = 0; i < count; i++) {
+      entries[i].offset = (uint64_t)(places64[i] - places64[0]);
+      entries[i].length = (uint64_t)(places64[i + 1] - places64[i]);
+    }
+    fill_items(vector, column, places64[0], places64[count]);
+  } else if (column->kind == ARRAYS) {
+    fill(duckdb_array_vector_get_child(vector), 0, column->children, at * (int64_t)column->width, count * column->width);
+  } else {
+    for (i = 0; i < (idx_t)column->child_count; i++) {
+      fill(duckdb_struct_vector_get_child(vector, i), 0, &column->children[i], at, count);
+    }
+  }
+}
+
 /* Rows `first` to `first` + `count` of a column; a vector of DuckDB begins at 0. */
 void fill(duckdb_vector vector, int type, const struct column *column, int64_t first, idx_t count) {
   int64_t at = column->offset + first;
-  void *data = duckdb_vector_get_data(vector);
+  void *data = column->kind >= LISTS ? NULL : duckdb_vector_get_data(vector);
   idx_t i;
 
+  if (count == 0) return;
   switch (column->kind) {
   case ABSENT:
     for (i = 0; i < count; i++) set_null(vector, i);
@@ -132,9 +181,15 @@ void fill(duckdb_vector vector, int type, const struct column *column, int64_t f
   case FIXED:
     memcpy(data, (const char *)column->values + (size_t)at * column->width, column->width * count);
     break;
+  case LISTS:
+  case LISTS64:
+  case ARRAYS:
+  case STRUCTS:
+    fill_nested(vector, column, at, count);
+    break;
   }
   for (i = 0; column->validity != NULL && i < count; i++) {
-    if (!is_there(column, at + (int64_t)i)) set_null(vector, i);
+    if (!is_there(column, at + (int64_t)i)) set_nested_null(vector, column, i);
   }
 }
 
@@ -164,10 +219,13 @@ static size_t width_of(int type) {
   case DUCKDB_TIMESTAMP_MS:
   case DUCKDB_TIMESTAMP_NS:
   case DUCKDB_TIMESTAMP_TZ:
+  case DUCKDB_TIME_TZ:
+  case DUCKDB_TIME_NS:
     return 8;
   case DUCKDB_HUGEINT:
+  case DUCKDB_UHUGEINT:
+  case DUCKDB_INTERVAL:
   case DUCKDB_UUID:
-  case DUCKDB_LIST:
     return 16;
   default:
     return 0;
@@ -249,6 +307,8 @@ PyObject *values_in(duckdb_vector vector, PyObject *type, idx_t rows) {
   switch (id) {
   case DUCKDB_VARCHAR:
   case DUCKDB_BLOB:
+  case DUCKDB_BIT:
+  case DUCKDB_BIGNUM:
     return texts_in(vector, rows);
   case DUCKDB_STRUCT:
     return structs_in(vector, type, rows);
@@ -258,6 +318,7 @@ PyObject *values_in(duckdb_vector vector, PyObject *type, idx_t rows) {
   case DUCKDB_DECIMAL:
     id = (int)number_at(type, 3);
     break;
+  case DUCKDB_MAP:  /* a list of structs */
   case DUCKDB_LIST: /* (validity, (offset, length) each, all items) */
     items = duckdb_list_vector_get_size(vector);
     return tuple(4, (PyObject *[]){

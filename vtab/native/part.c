@@ -64,17 +64,34 @@ static size_t width_of(const char *format) {
   return 0;
 }
 
-static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
-  const struct ArrowSchema *schema = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 0), "arrow_schema");
-  const struct ArrowArray *array = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 1), "arrow_array");
-  const char *format;
+static int array_of(struct column *column, const struct ArrowSchema *schema, const struct ArrowArray *array);
 
-  if (schema == NULL || array == NULL) return -1;
-  format = schema->format;
-  if (array->length < rows) {
-    py.PyErr_SetString(*py.runtime_error, "an array is shorter than the part that it belongs to");
+static int children_of(struct column *column, const struct ArrowSchema *schema, const struct ArrowArray *array) {
+  int i;
+
+  column->children = calloc((size_t)array->n_children + 1, sizeof(*column->children));
+  if (column->children == NULL) {
+    py.PyErr_SetString(*py.runtime_error, "out of memory");
     return -1;
   }
+  column->child_count = (int)array->n_children;
+  for (i = 0; i < column->child_count; i++) {
+    if (array_of(&column->children[i], schema->children[i], array->children[i]) < 0) return -1;
+  }
+  return 0;
+}
+
+/* Whether an array of that many items a row is one of numbers without NULLs, which can be copied as they are. */
+static int is_vector(const struct ArrowSchema *schema, const struct ArrowArray *array) {
+  const char *item = schema->children[0]->format;
+  const struct ArrowArray *items = array->children[0];
+
+  return strchr("fcC", item[0]) != NULL && item[1] == '\0' && (items->null_count == 0 || items->buffers[0] == NULL);
+}
+
+static int array_of(struct column *column, const struct ArrowSchema *schema, const struct ArrowArray *array) {
+  const char *format = schema->format;
+
   column->offset = array->offset;
   column->validity = array->null_count == 0 ? NULL : array->buffers[0];
   column->values = array->n_buffers > 1 ? array->buffers[1] : NULL;
@@ -97,13 +114,17 @@ static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
     column->kind = BLOBS;
   } else if (strcmp(format, "Z") == 0) {
     column->kind = BLOBS64;
-  } else if (strncmp(format, "+w:", 3) == 0 && strchr("fcC", schema->children[0]->format[0]) != NULL) {
+  } else if (strncmp(format, "+w:", 3) == 0 && is_vector(schema, array)) {
     const struct ArrowArray *child = array->children[0];
     size_t item = schema->children[0]->format[0] == 'f' ? 4 : 1;
 
     column->kind = VECTORS;
     column->width = item * strtoul(format + 3, NULL, 10);
     column->values = child->buffers[1] == NULL ? NULL : (const char *)child->buffers[1] + item * (size_t)child->offset;
+  } else if (format[0] == '+' && strchr("lLws", format[1]) != NULL) {
+    column->kind = format[1] == 'l' ? LISTS : format[1] == 'L' ? LISTS64 : format[1] == 'w' ? ARRAYS : STRUCTS;
+    column->width = format[1] == 'w' ? strtoul(format + 3, NULL, 10) : 0;
+    return children_of(column, schema, array);
   } else if (width_of(format) > 0) {
     column->kind = FIXED;
     column->width = width_of(format);
@@ -114,10 +135,30 @@ static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
   return 0;
 }
 
+static int arrow_of(struct column *column, PyObject *pair, Py_ssize_t rows) {
+  const struct ArrowSchema *schema = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 0), "arrow_schema");
+  const struct ArrowArray *array = py.PyCapsule_GetPointer(py.PyTuple_GetItem(pair, 1), "arrow_array");
+
+  if (schema == NULL || array == NULL) return -1;
+  if (array->length < rows) {
+    py.PyErr_SetString(*py.runtime_error, "an array is shorter than the part that it belongs to");
+    return -1;
+  }
+  return array_of(column, schema, array);
+}
+
+static void drop_column(struct column *column) {
+  int i;
+
+  for (i = 0; i < column->child_count; i++) drop_column(&column->children[i]);
+  free(column->children);
+  free(column->cells);
+}
+
 void part_drop(struct part *part) {
   int i;
 
-  for (i = 0; i < part->count; i++) free(part->columns[i].cells);
+  for (i = 0; i < part->count; i++) drop_column(&part->columns[i]);
   free(part->columns);
   if (part->held != NULL) py.Py_DecRef(part->held);
   memset(part, 0, sizeof(*part));

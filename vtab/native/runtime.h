@@ -162,7 +162,11 @@ struct column {
     BLOBS,
     BLOBS64,
     VECTORS, /* `width` bytes a row, as FIXED */
-    FIXED    /* of the other types of numbers and times, which only DuckDB asks for */
+    FIXED,   /* of the other types of numbers and times, which only DuckDB asks for; so the rest */
+    LISTS,   /* offsets of 32 bits into the only child */
+    LISTS64, /* offsets of 64 bits */
+    ARRAYS,  /* `width` items of the only child a row */
+    STRUCTS  /* a child a field */
   } kind;
   struct cell *cells;      /* CONSTANT, CELLS */
   const uint8_t *validity; /* NULL: no row is NULL */
@@ -170,6 +174,8 @@ struct column {
   const void *values;      /* or offsets, for texts and blobs */
   const char *data;        /* of texts and blobs */
   size_t width;
+  struct column *children; /* of nested values, each with an offset of its own */
+  int child_count;
 };
 
 struct part {

@@ -133,6 +133,11 @@ int part_result(const struct part *part, int number, Py_ssize_t row, sqlite3_con
   case CELLS:
     cell_result(context, &column->cells[row]);
     break;
+  case LISTS: /* which no column of a table for SQLite is handed over as */
+  case LISTS64:
+  case ARRAYS:
+  case STRUCTS:
+    return 0;
   case INTEGERS:
     sqlite3_result_int64(context, ((const int64_t *)column->values)[at]);
     break;

@@ -166,6 +166,8 @@ def _of_extension(kind: Any, extension: str) -> Node | None:
         return Node("UUID")
     if extension == "arrow.json":
         return Node("JSON")
+    if extension == "arrow.bool8":
+        return Node("BOOLEAN")
     if extension == "arrow.opaque" and str(kind.vendor_name).lower() == "duckdb":
         name = OPAQUE.get(str(kind.type_name).lower())
         return None if name is None else Node(name)

@@ -84,11 +84,12 @@ def _integers(node: Node, array: Any) -> Any:
 
 
 def _from_integers(node: Node, array: Any, there: BoolArray, target: Any) -> Any:
-    numbers = np.where(there, _raw(array, np.dtype("<i8"), 1)[:, 0], 0)
+    numbers = _raw(array, np.dtype("<i8"), 1)[:, 0]  # zeros for NULL
     made: Any
     if node.name == "DECIMAL":
         made = np.empty((len(numbers), 2), np.int64)
-        made[:, 0], made[:, 1] = numbers, numbers >> 63
+        made[:, 0] = numbers
+        np.right_shift(numbers, 63, out=made[:, 1])
     elif node.name == "UBIGINT":
         made = numbers.view(np.uint64) ^ np.uint64(_TURN)
     elif target.bit_width == 32:

@@ -87,9 +87,9 @@ def test_no_rows_and_one_row(con: Any) -> None:
     [
         ("1::TINYINT", "1"), ("-300::SMALLINT", "-300"), ("200::UTINYINT", "200"), ("60000::USMALLINT", "60000"),
         ("900000000::UINTEGER", "900000000"), ("7::UBIGINT", "7"), ("0.5::FLOAT", "0.5"),
-        ("DATE '2024-02-03'", "2024-02-03 00:00:00"), ("TIMESTAMP_S '2024-02-03 04:05:06'", "2024-02-03 04:05:06"),
+        ("DATE '2024-02-03'", "2024-02-03"), ("TIMESTAMP_S '2024-02-03 04:05:06'", "2024-02-03 04:05:06"),
         ("TIMESTAMP_MS '2024-02-03 04:05:06.789'", "2024-02-03 04:05:06.789"),
-        ("TIMESTAMPTZ '2024-02-03 04:05:06+02'", "2024-02-03 02:05:06"),
+        ("TIMESTAMPTZ '2024-02-03 04:05:06+02'", "2024-02-03 02:05:06+00"),
         ("'sad'::ENUM('happy', 'sad')", "sad"), ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID",
         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"), ("'0eebc990-9c0b-4ef8-bb6d-6bb9bd380a11'::UUID",
         "0eebc990-9c0b-4ef8-bb6d-6bb9bd380a11"), ("[1.5, 2.5]::FLOAT[]", "[1.5, 2.5]"),
@@ -97,21 +97,24 @@ def test_no_rows_and_one_row(con: Any) -> None:
     ],
 )  # fmt: skip
 def test_types(con: Any, value: str, stored: str) -> None:
+    con.execute("SET TimeZone = 'UTC'")
     con.execute(f"COPY ({with_a_null(value, 1, 4)}) TO 'x.flac'")
     found = con.execute("SELECT a::VARCHAR FROM 'x.flac'").fetchall()
     assert found == [(stored,), (None,), (stored,), (stored,)]
 
 
-@pytest.mark.parametrize("value", ["MAP {'a': 1}", "INTERVAL 1 DAY", "'101'::BIT", "{'a': 1}"])
+@pytest.mark.parametrize(
+    "value", ["union_value(n := 1)", "[union_value(n := 1)]", "{'u': union_value(n := 1)}"]
+)
 def test_types_that_no_column_has(con: Any, value: str) -> None:
-    with pytest.raises(duckdb.Error, match="column a: no column type holds"):
+    with pytest.raises(duckdb.Error, match="column a: no column type holds DuckDB's UNION"):
         con.execute(f"COPY (SELECT {value} AS a, 1 AS b) TO 'x.flac'")
     assert not os.path.exists("x.flac")
 
 
 def test_values_that_do_not_fit(con: Any) -> None:
     with pytest.raises(duckdb.Error, match=r"x\.flac.*row 9000"):
-        con.execute("COPY (SELECT CASE WHEN i = 9000 THEN 18446744073709551615::UBIGINT ELSE i::UBIGINT END AS a "
+        con.execute("COPY (SELECT CASE WHEN i = 9000 THEN [1, NULL] ELSE [1, i] END::FLOAT[2] AS a "
                     "FROM range(10_000) AS r(i)) TO 'x.flac'")  # fmt: skip
     assert os.listdir() == []
 
@@ -406,12 +409,12 @@ def test_times_with_a_zone_come_back_as_the_same_moments(con: Any) -> None:
     )
     con.execute("COPY z TO 'z.flac'")
     assert con.execute("SELECT a::VARCHAR FROM 'z.flac'").fetchall()[:2] == [
-        ("2024-02-03 02:05:06.789",),
-        ("2024-10-27 00:30:00",),
+        ("2024-02-03 03:05:06.789+01",),
+        ("2024-10-27 02:30:00+02",),
     ]
     con.execute("CREATE TABLE back (a TIMESTAMPTZ)")
     con.execute("COPY back FROM 'z.flac'")
-    con.execute("INSERT INTO back SELECT a AT TIME ZONE 'UTC' FROM 'z.flac'")
+    con.execute("INSERT INTO back FROM 'z.flac'")
     moments = "SELECT epoch_us(a) FROM {} ORDER BY rowid"
     assert con.execute(moments.format("back")).fetchall() == 2 * con.execute(moments.format("z")).fetchall()
 
@@ -422,7 +425,9 @@ def test_copy_from_refuses_what_would_be_lost(con: Any) -> None:
     with pytest.raises(duckdb.Error, match=r"x\.flac: column a: values of the file do not fit.*INSERT INTO"):
         con.execute("COPY u FROM 'x.flac'")
     con.execute("CREATE TABLE s (a STRUCT(b INTEGER))")
-    with pytest.raises(duckdb.Error, match="cannot fill a column of this type"):
+    with pytest.raises(
+        duckdb.Error, match=r"x\.flac: column a: values of the file do not fit: a int is no struct"
+    ):
         con.execute("COPY s FROM 'x.flac'")
     assert con.execute("SELECT count(*) FROM u").fetchone() == (0,)
 

@@ -53,7 +53,8 @@ def test_random_conditions(con: Any, twin: Twin) -> None:  # noqa: F811
     for number in range(QUERIES):
         columns = ", ".join(rng.sample(twin.memory.column_names, rng.randrange(1, 5)))
         query = f"SELECT {columns} FROM ? WHERE {condition(rng)}"
-        ours = con.execute(query.replace("?", f"'{twin.table.path}'", 1)).fetchall()
+        own = f"(SELECT * REPLACE (doc::VARCHAR AS doc) FROM '{twin.table.path}')"
+        ours = con.execute(query.replace("?", own, 1)).fetchall()
         wanted = con.execute(query.replace("?", "expected", 1)).fetchall()
         assert sorted(map(repr, ours)) == sorted(map(repr, wanted)), (number, query)  # IN may be a join
 

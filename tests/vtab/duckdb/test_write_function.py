@@ -193,7 +193,7 @@ def test_a_file_that_is_there(con: Any) -> None:
         ("'x.flac', t, {'primary_key': 'nix'}", "there is no column nix"),
         ("'x.flac', t, {'primary_key': 'w'}", "UNIQUE constraint failed: w"),
         ("'nowhere/x.flac', t", "there is no such folder"),
-        ("'x.flac', {'a': MAP {'b': 1}}", "no column type holds DuckDB's MAP"),
+        ("'x.flac', {'a': union_value(b := 1)}", "no column type holds DuckDB's UNION"),
     ],
 )
 def test_what_is_refused(con: Any, arguments: str, message: str) -> None:
