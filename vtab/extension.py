@@ -20,7 +20,9 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.hidden import Hidden
+from audiomem_sql.columns.sql_values import sql_array
 from audiomem_sql.columns.stored_values import integer_array
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import InterruptError
 from audiomem_sql.table.table import Table
 from audiomem_sql.vtab import arguments as creation
@@ -287,7 +289,7 @@ class NativeCursor:
         if schema.rowid_column is not None:
             columns[schema.rowid_column] = columns[-1]
         for column, values in zip(rows.plan.columns, part.columns, strict=True):
-            columns[column] = _crossing_values(values)
+            columns[column] = _crossing_values(values, schema.columns[column].type)
         if part.ranks is not None:
             for place, role in enumerate(self._owner.hidden.roles, width):
                 if role is Hidden.RANK:
@@ -309,7 +311,9 @@ class NativeCursor:
         return self._hidden
 
 
-def _crossing_values(values: Any) -> Any:
+def _crossing_values(values: Any, column_type: ColumnType | None = None) -> Any:
+    if column_type is not None and type(values) is not list:
+        values = sql_array(values, column_type)
     if type(values) is list:
         return values
     return (integer_array(values) if isinstance(values, np.ndarray) else values).__arrow_c_array__()

@@ -43,6 +43,15 @@ def sql_values(array: pa.Array, column_type: ColumnType) -> list[Any]:
     return values
 
 
+def sql_array(array: pa.Array, column_type: ColumnType) -> Any:
+    """What SQL sees of a column: for logical types an array of texts, or a list; others as they are."""
+    if column_type.logical is None:
+        return array
+    from audiomem_sql.columns.logical import texts  # most tables have none
+
+    return texts.sql_array(column_type.logical, array)
+
+
 def _texts(array: pa.Array) -> list[str]:
     found = strings(array)
     data = found.data.tobytes()

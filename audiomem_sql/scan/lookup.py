@@ -176,6 +176,6 @@ def value_at(segment: ReadableSegment, column: int, row: int) -> Any:
 
 def scalar(array: pa.Array, row: int, column_type: ColumnType) -> Any:
     """The SQL value of one row of an array."""
-    if column_type.kind in _PLAIN:
+    if column_type.kind in _PLAIN and column_type.logical is None:
         return array[row].as_py()
     return sql_value(array, row, column_type)

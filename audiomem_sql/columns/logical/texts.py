@@ -17,16 +17,19 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.columns.logical.fixed import from_stored, to_stored
+from audiomem_sql.columns.logical.fixed import to_stored
+from audiomem_sql.columns.logical.image_arrays import image_array
 from audiomem_sql.columns.logical.nested import decode_nested
 from audiomem_sql.columns.logical.node import ITEMS, Node
 from audiomem_sql.columns.logical.parsing import PER_SECOND, bignum_value, bit_text, clock_text, timetz_text
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render_many
-from audiomem_sql.columns.views import integers, valid
+from audiomem_sql.columns.views import integers, strings, valid
 
 
 def sql_images(node: Node, array: Any) -> list[Any]:
     """The values that SQL sees of a stored array, None for NULL."""
+    texts = image_array(node, array)
+    if texts is not None:
+        return _listed(texts)
     there = valid(array)
     if node.is_integer:
         images = _integer_images(node, np.where(there, integers(array), 0))
@@ -42,50 +45,58 @@ def sql_images(node: Node, array: Any) -> list[Any]:
     show = _OF_BYTES.get(node.name)
     if show is not None:
         return [None if value is None else show(value) for value in array.to_pylist()]
-    values = from_stored(node, array).to_pylist()
-    if node.name == "DECIMAL":
-        return [None if value is None else f"{value:f}" for value in values]
-    return [None if value is None else str(int(value)) for value in values]
+    return [None if value is None else _wide(node, value) for value in array.to_pylist()]
+
+
+def sql_array(node: Node, array: Any) -> Any:
+    """The same as an array of Arrow; UBIGINT beyond int64 as a list, as some are integers and some texts."""
+    texts = array if node.name == "ENUM" else image_array(node, array)
+    if texts is not None:
+        return texts
+    images = sql_images(node, array)
+    return images if node.name == "UBIGINT" else pa.array(images, pa.string())
+
+
+def _listed(texts: Any) -> list[str | None]:
+    """The texts of an array, of ASCII."""
+    found = strings(texts)
+    text = found.data.tobytes().decode("ascii")
+    starts, ends = found.starts.tolist(), found.ends.tolist()
+    if not texts.null_count:
+        return [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    rows = zip(starts, ends, valid(texts).tolist(), strict=True)
+    return [text[start:end] if here else None for start, end, here in rows]
+
+
+def _wide(node: Node, stored: bytes) -> str:
+    """A number of more than 64 bits."""
+    if len(stored) != node.bytes:
+        raise ValueError(f"a {node} has {node.bytes} bytes")
+    number = int.from_bytes(stored, "big")
+    if node.name != "UHUGEINT":
+        number -= 1 << (8 * node.bytes - 1)
+    scale = node.numbers[1] if node.name == "DECIMAL" else 0
+    if not scale:
+        return str(number)
+    digits = str(abs(number)).zfill(scale + 1)
+    return f"{'-' if number < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
 
 
 def _integer_images(node: Node, numbers: I64Array) -> list[Any]:
-    if node.name == "DECIMAL":
-        return _decimals(numbers, node.numbers[1])
+    """Of those that ``image_array`` makes none of."""
     if node.name == "UBIGINT":
         plain = (numbers.view(np.uint64) ^ np.uint64(1 << 63)).tolist()
         return [value if value < 1 << 63 else str(value) for value in plain]
     if node.name == "DATE":
-        return _dates(numbers)
+        return list(map(date_text, numbers.tolist()))
     if node.name == "TIMETZ":
         return list(map(timetz_text, numbers.tolist()))
     per_second = PER_SECOND[node.unit]
-    if node.name.startswith("TIMESTAMP"):
-        texts = _moments(numbers, per_second)
-        return [_zoned(text) for text in texts] if node.name.startswith("TIMESTAMPTZ") else texts
     if node.name.startswith("DURATION"):
         scale = 10**9 // per_second
         return [interval_text(0, 0, number * scale) for number in numbers.tolist()]
-    return [clock_text(number, per_second) for number in numbers.tolist()]
-
-
-def _decimals(numbers: I64Array, scale: int) -> list[str]:
-    if not scale:
-        return list(map(str, numbers.tolist()))
-    texts = [str(number) for number in np.abs(numbers).view(np.uint64).tolist()]
-    signs = (numbers < 0).tolist()
-    made = []
-    for text, sign in zip(texts, signs, strict=True):
-        text = text.zfill(scale + 1)
-        made.append(f"{'-' if sign else ''}{text[:-scale]}.{text[-scale:]}")
-    return made
-
-
-def _dates(days: I64Array) -> list[str]:
-    if not len(days):
-        return []
-    if days.min() >= -719_162 and days.max() <= 2_932_896:
-        return [text[:10] for text in render_many(days * 86_400_000_000)]
-    return list(map(date_text, days.tolist()))
+    texts = [moment_text(number, per_second) for number in numbers.tolist()]
+    return [_zoned(text) for text in texts] if node.name.startswith("TIMESTAMPTZ") else texts
 
 
 def date_text(days: int) -> str:
@@ -96,14 +107,6 @@ def date_text(days: int) -> str:
     day = date.fromordinal(inside + 1)
     year = day.year + 400 * cycles
     return f"{year if year > 0 else 1 - year:04d}-{day.month:02d}-{day.day:02d}{'' if year > 0 else ' (BC)'}"
-
-
-def _moments(numbers: I64Array, per_second: int) -> list[str]:
-    if per_second <= 10**6 and len(numbers):
-        scale = 10**6 // per_second
-        if numbers.min() >= MIN_MICROS // scale and numbers.max() <= MAX_MICROS // scale:
-            return render_many(numbers * scale)
-    return [moment_text(number, per_second) for number in numbers.tolist()]
 
 
 def moment_text(number: int, per_second: int) -> str:
@@ -182,8 +185,8 @@ def _plain(node: Node, array: Any) -> Any:
             return array
         if node.name == "TIMESTAMP":
             micros = np.where(valid(array), array.view(pa.int64()).fill_null(0).to_numpy(), 0)
-            images: list[Any] = _moments(micros, 10**6)
-            return pa.array(images, pa.string(), mask=~valid(array))
+            moments: list[Any] = [moment_text(number, 10**6) for number in micros.tolist()]
+            return pa.array(moments, pa.string(), mask=~valid(array))
         if node.name == "UBIGINT":
             return array
         images = sql_images(node, to_stored(node, array))
