@@ -234,17 +234,19 @@ def sqlite_declaration(column_type: ColumnType) -> str:
 
 
 def _logical_declaration(node: Node) -> str:
-    """A declared type with the affinity TEXT, which numbers are compared as as well; UBIGINT is INTEGER.
+    """A declared type with the affinity TEXT, which numbers are compared as as well.
 
-    INT in a name would decide, so that wide integers are called what they are shown as. Nothing may stand
-    behind a parenthesis.
+    INT in a name would decide, and make a double of an integer above int64, so that wide integers are called
+    what they are shown as. Nothing may stand behind a parenthesis.
     """
     if node.name == "DECIMAL":
         return f"DECIMAL_TEXT({node.numbers[0]},{node.numbers[1]})"
     if node.name in ("HUGEINT", "UHUGEINT"):
         return "DECIMAL_TEXT(39,0)"
-    if node.name in ("UBIGINT", "INTERVAL"):
-        return node.name
+    if node.name == "UBIGINT":
+        return "DECIMAL_TEXT(20,0)"
+    if node.name == "INTERVAL":
+        return "SPAN_TEXT"
     return "JSON TEXT" if node.is_nested else f"{node.name} TEXT"
 
 
