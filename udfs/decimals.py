@@ -104,10 +104,11 @@ class DecimalSum:
         return shown(_EXACT.scaleb(Decimal(self._sum // 10 ** (self._scale - digits)), -digits))
 
 
-FUNCTIONS = tuple(
-    Function(call, (TEXT, TEXT), TEXT, (2,), flags=INNOCUOUS)
-    for call in (decimal_add, decimal_sub, decimal_mul)
-) + (Function(decimal_cmp, (TEXT, TEXT), INTEGER, (2,), flags=INNOCUOUS),)
-
+FUNCTIONS = (
+    Function(decimal_add, (TEXT, TEXT), TEXT, (2,), flags=INNOCUOUS),
+    Function(decimal_sub, (TEXT, TEXT), TEXT, (2,), flags=INNOCUOUS),
+    Function(decimal_mul, (TEXT, TEXT), TEXT, (2,), flags=INNOCUOUS),
+    Function(decimal_cmp, (TEXT, TEXT), INTEGER, (2,), flags=INNOCUOUS),
+)
 #: Aggregates of one argument, each with what makes its state.
 AGGREGATES = (("decimal_sum", DecimalSum),)
