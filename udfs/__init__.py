@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,15 +43,13 @@ def register(connection: apsw.Connection) -> None:
                 function.name, function.call, count, deterministic=True, flags=function.flags
             )
     for name, make in aggregates():
-        connection.create_window_function(
-            name, lambda make=make: _window(make()), 1, flags=INNOCUOUS | DETERMINISTIC
-        )
+        connection.create_window_function(name, partial(_window, make), 1, flags=INNOCUOUS | DETERMINISTIC)
 
 
-def _window(state: Any) -> tuple[Any, ...]:
-    """A state, as apsw takes one apart."""
+def _window(make: Callable[[], Any]) -> tuple[Any, ...]:
+    """A new state, as apsw takes one apart."""
     return (
-        state,
+        make(),
         lambda state, value: state.add(value),
         lambda state: state.result(),
         lambda state: state.result(),

@@ -166,9 +166,9 @@ class ColumnType:
         folded = " ".join(text.upper().split()) if text.isascii() else ""
         if kind := _SYNONYMS.get(folded):
             return cls(kind)
-        for words, kind in _WITH_LENGTH.items():
+        for words, same in _WITH_LENGTH.items():
             if words.fullmatch(folded):
-                return cls(kind)
+                return cls(same)
         if vector := _VECTOR.fullmatch(folded):
             try:
                 element = INT8 if vector[1] == "TINYINT" else vector[1]

@@ -188,7 +188,7 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
     unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if node.is_nested:
-        texts = [value if isinstance(value, str) else text_of(value) for value in present if _is_text(value)]
+        texts = [value if isinstance(value, str) else text_of(value) for value in _texts_of(present)]
         return ImageSet(operands=frozenset(texts), column_type=column_type, unknown=unknown)
     stored = set()
     for value in present:
@@ -300,9 +300,9 @@ def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
     return bool(image == value)
 
 
-def _is_text(value: Any) -> bool:
-    """Whether it is one to SQLite, or becomes one beside a column of texts."""
-    return isinstance(value, str | int | float)
+def _texts_of(values: list[Any]) -> list[str | int | float]:
+    """Those that are texts to SQLite, or become texts beside a column of them."""
+    return [value for value in values if isinstance(value, str | int | float)]
 
 
 def _compare_bytes(left: str, right: str) -> int:
