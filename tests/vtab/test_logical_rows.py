@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import apsw
 import pytest
@@ -202,3 +205,28 @@ def test_a_dump_makes_the_images_again_in_plain_sqlite(path: Path, stored: apsw.
 )
 def test_the_names_of_other_databases_are_known(words: str, name: str) -> None:
     assert str(ColumnType.parse(words)) == name
+
+
+@pytest.mark.parametrize(
+    ("condition", "value"),
+    [
+        ("price = ?", Decimal("12.3")),
+        ("price = ?", Decimal("1.23E+1")),
+        ("u = ?", UUID(IMAGES[2])),
+        ("day = ?", date(2024, 1, 2)),
+        ("at = ?", datetime(2024, 1, 2, 2, 4, 5, tzinfo=UTC)),
+    ],
+)
+def test_parameters_may_be_values_of_python(
+    path: Path, stored: apsw.Connection, condition: str, value: Any
+) -> None:
+    assert stored.execute(f"SELECT id FROM t WHERE {condition}", (value,)).get == 1
+    with audiomem_sql.open(path) as table:
+        assert table.to_arrow(["id"], condition, [value])["id"].to_pylist() == [1]
+
+
+def test_a_decimal_that_is_no_number_is_refused(path: Path, sql: apsw.Connection) -> None:
+    with pytest.raises(DataTypeError, match="parameter 1: NaN is no finite number"):
+        sql.execute("SELECT id FROM t WHERE price = ?", (Decimal("NaN"),))
+    with audiomem_sql.open(path) as table, pytest.raises(DataTypeError, match="parameter 1"):
+        table.to_arrow(["id"], "price = ?", [Decimal("Infinity")])
