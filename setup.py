@@ -143,6 +143,7 @@ setup(
         loadable(
             "audiomem_sql.audiomem",
             "audiomem",
+            "aggregates",
             "numbers",
             "plans",
             "table",

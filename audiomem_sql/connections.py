@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from audiomem_sql.columns.timestamps import sql_text
+from audiomem_sql.columns.parameters import TEXTS, parameter_text
 from audiomem_sql.errors import DataTypeError, StorageError, UnsupportedError
 from audiomem_sql.loadable import load_for_apsw, loadable_path
 from audiomem_sql.machine.file_names import absolute, stem
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Parameters of a statement, in order or by name.
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
-_CONVERTED = (date, time, np.generic)
+_CONVERTED = (*TEXTS, np.generic)
 
 __all__ = ["attach", "bindable", "connect", "install_hook", "load", "register", "register_duckdb"]
 
@@ -49,9 +48,11 @@ def register(connection: apsw.Connection) -> None:
 
 
 def bindable(parameters: Parameters) -> Parameters:
-    """Parameters as SQLite takes them: dates, times and numpy's numbers are what they are in SQL.
+    """Parameters as SQLite takes them.
 
-    DataTypeError, naming the parameter, for a time that SQL has no text for.
+    Dates, times, decimals, UUIDs and numpy's numbers are what they are in SQL.
+
+    DataTypeError, naming the parameter, for one that SQL has no text for.
     """
     values = parameters.values() if isinstance(parameters, Mapping) else parameters
     if not any(isinstance(value, _CONVERTED) for value in values):
@@ -62,9 +63,9 @@ def bindable(parameters: Parameters) -> Parameters:
 
 
 def _bound(value: Any, name: str) -> Any:
-    if isinstance(value, date | time | np.datetime64):
+    if isinstance(value, TEXTS):
         try:
-            return sql_text(value)
+            return parameter_text(value)
         except DataTypeError as error:
             error.at(place=f"parameter {name}")
             raise

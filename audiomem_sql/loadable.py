@@ -83,7 +83,7 @@ def attach(*host: Callable[..., Any]) -> Any:
         for function in udfs.all_functions()
         for count in function.counts
     ]
-    return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None))
+    return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None), udfs.aggregates())
 
 
 def attach_duckdb() -> Any:

@@ -18,7 +18,7 @@ TEXT, VECTOR, REAL, INTEGER = "text", "vector", "real", "integer"
 
 #: SQLite's flags: never called from a schema (views, triggers, CHECK, generated columns), because it loads a
 #: model; or so harmless that a schema that is not trusted may call it, because only its arguments count.
-DIRECT_ONLY, INNOCUOUS = 0x80000, 0x200000
+DIRECT_ONLY, INNOCUOUS, DETERMINISTIC = 0x80000, 0x200000, 0x800
 
 
 @dataclass(frozen=True, slots=True)

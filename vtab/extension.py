@@ -89,10 +89,12 @@ class Door:
         host: NativeHost,
         scalars: Sequence[tuple[str, int, Callable[..., Any], int]],
         raised: Raised | None = None,
+        aggregates: Sequence[tuple[str, Callable[[], Any]]] = (),
     ) -> None:
         self.host = host
         self.raised = raised
         self.scalars = tuple(scalars)
+        self.aggregates = tuple(aggregates)
         self._tables = Tables()
         self.functions = tuple(
             (function.name, FunctionTable(function, raised))

@@ -80,6 +80,10 @@ _SYNONYMS |= dict.fromkeys(
 _SYNONYMS |= dict.fromkeys(("FLOAT4", "FLOAT8", "FLOAT16", "FLOAT32", "FLOAT64", "HALF"), Kind.REAL)
 _SYNONYMS |= dict.fromkeys(("CHAR", "BPCHAR", "CHARACTER VARYING", "NVARCHAR", "CLOB"), Kind.TEXT)
 _SYNONYMS |= dict.fromkeys(("BYTEA", "BINARY", "VARBINARY"), Kind.BLOB)
+_SYNONYMS |= dict.fromkeys(
+    ("SHORT", "SIGNED", "SMALLSERIAL", "SERIAL2", "SERIAL4", "SERIAL8", "OID", "INT UNSIGNED"), Kind.INTEGER
+)
+_SYNONYMS |= dict.fromkeys(("CHARACTER", "NCHAR", "NAME", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT"), Kind.TEXT)
 _SYNONYMS |= {"LOGICAL": Kind.BOOLEAN, "TIMESTAMP_US": Kind.TIMESTAMP, "JSONB": Kind.JSON}
 _SYNONYMS |= {"TIMESTAMP WITHOUT TIME ZONE": Kind.TIMESTAMP}
 _VECTOR = re.compile(r"(FLOAT|INT8|TINYINT|BIT) ?\[ ?([0-9]{1,9}) ?\]")
@@ -88,7 +92,17 @@ FLOAT32: Final = "FLOAT"
 INT8: Final = "INT8"
 BIT: Final = "BIT"
 ELEMENTS = (FLOAT32, INT8, BIT)
-_VARCHAR = re.compile(r"(?:N?VARCHAR|N?CHAR|BPCHAR|CHARACTER VARYING) ?\( ?[0-9]+ ?\)")
+_WITH_LENGTH = {
+    re.compile(rf"(?:{words}) ?\( ?[0-9]+ ?\)"): kind
+    for words, kind in (
+        (
+            "N?VARCHAR|N?CHAR|BPCHAR|CHARACTER|CHARACTER VARYING|VARYING CHARACTER|NATIVE CHARACTER",
+            Kind.TEXT,
+        ),
+        ("BINARY|VARBINARY", Kind.BLOB),
+        ("FLOAT", Kind.REAL),
+    )
+}
 _KNOWN = (
     "INTEGER, REAL, TEXT, BLOB, BOOLEAN, TIMESTAMP, JSON, FLOAT[n], INT8[n], BIT[n], DECIMAL(p, s), DATE, "
     "TIME, TIMESTAMPTZ, INTERVAL, UUID, HUGEINT, ENUM('a', 'b'), T[], T[n], STRUCT(a T), MAP(K, V)"
@@ -156,8 +170,9 @@ class ColumnType:
         folded = " ".join(text.upper().split()) if text.isascii() else ""
         if kind := _SYNONYMS.get(folded):
             return cls(kind)
-        if _VARCHAR.fullmatch(folded):
-            return cls(Kind.TEXT)
+        for words, same in _WITH_LENGTH.items():
+            if words.fullmatch(folded):
+                return cls(same)
         if vector := _VECTOR.fullmatch(folded):
             try:
                 element = INT8 if vector[1] == "TINYINT" else vector[1]
@@ -238,17 +253,19 @@ def sqlite_declaration(column_type: ColumnType) -> str:
 
 
 def _logical_declaration(node: Node) -> str:
-    """A declared type with the affinity TEXT, which numbers are compared as as well; UBIGINT is INTEGER.
+    """A declared type with the affinity TEXT, which numbers are compared as as well.
 
-    INT in a name would decide, so that wide integers are called what they are shown as. Nothing may stand
-    behind a parenthesis.
+    INT in a name would decide, and make a double of an integer above int64, so that wide integers are called
+    what they are shown as. Nothing may stand behind a parenthesis.
     """
     if node.name == "DECIMAL":
         return f"DECIMAL_TEXT({node.numbers[0]},{node.numbers[1]})"
     if node.name in ("HUGEINT", "UHUGEINT"):
         return "DECIMAL_TEXT(39,0)"
-    if node.name in ("UBIGINT", "INTERVAL"):
-        return node.name
+    if node.name == "UBIGINT":
+        return "DECIMAL_TEXT(20,0)"
+    if node.name == "INTERVAL":
+        return "SPAN_TEXT"
     return "JSON TEXT" if node.is_nested else f"{node.name} TEXT"
 
 

@@ -8,6 +8,7 @@ it may be more rows, and never fewer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -26,11 +27,13 @@ from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
-from audiomem_sql.predicates.bounds import Bound, Every, Nothing, Unknown
+from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
 from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, clean, text_of
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 
 _RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
+#: So many values near a real are looked up; more are scanned for.
+_FEW = 8
 #: Binds a comparison with a stored value, to a column of the plain kind.
 BindPlain = Callable[[Predicate, ColumnType], Bound]
 
@@ -88,6 +91,21 @@ class ImageOrder(Bound):
         return np.array([self.test(value) for value in sql_values(array, self.column_type)], np.bool_)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageSet(Bound):
+    """Whether the image that SQL sees is one of some texts."""
+
+    operands: frozenset[str]
+    column_type: ColumnType
+
+    def test(self, value: Any) -> bool:
+        """Whether the predicate is true for one SQL value."""
+        return value in self.operands
+
+    def _match(self, array: pa.Array[Any]) -> BoolArray:
+        return np.array([value in self.operands for value in sql_values(array, self.column_type)], np.bool_)
+
+
 def bind_logical(
     predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain, *, literal: bool
 ) -> Bound:
@@ -95,11 +113,12 @@ def bind_logical(
     op, node = predicate.op, column_type.logical
     assert node is not None
     if op is Op.IN:
-        return _member(predicate, column_type, bind_plain)
+        return _member(predicate, column_type, bind_plain, literal)
     if op in (Op.IS, Op.IS_NOT):
         plain = Op.EQ if op is Op.IS else Op.NE
         made = bind_logical(replace(predicate, op=plain), column_type, bind_plain, literal=literal)
-        return replace(made, unknown=Unknown.NEVER)
+        is_not = op is Op.IS_NOT  # so is a NULL
+        return OrMissing(inner=made, exact=made.exact) if is_not else replace(made, unknown=Unknown.NEVER)
     value = predicate.value
     if isinstance(value, Stored):
         return _on_stored(op, value.value, predicate, column_type, bind_plain)
@@ -111,6 +130,8 @@ def bind_logical(
         return Every() if below else Nothing()
     if node.is_nested and not literal:
         return Every(exact=False)
+    if isinstance(value, float) and node.is_number and not literal:
+        return _near(op, value, predicate, column_type, bind_plain)
     place = None if node.is_nested else _place(node, value)
     if place is not None and (op in (Op.EQ, Op.NE) or _has_order(node)):
         stored, between = place
@@ -127,7 +148,38 @@ def bind_logical(
     )
 
 
-def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain) -> Bound:
+def _near(
+    op: Op, value: float, predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
+) -> Bound:
+    """Compared with a real: by its text, which has 15 or 17 digits, or beside a column of reals as one.
+
+    What any of these finds is let through: SQLite knows which it is.
+    """
+    node = column_type.logical
+    assert node is not None
+    if op is Op.NE or not math.isfinite(value):
+        return Every(exact=False)
+    texts = [Fraction(text) for text in (repr(value), f"{value:.15g}", f"{value:.17g}")]
+    low, high = min(texts) - Fraction(math.ulp(value)), max(texts) + Fraction(math.ulp(value))
+    if op in _RANGES:
+        op, edge = (Op.LE, high) if op in (Op.LT, Op.LE) else (Op.GE, low)
+        made = _between(op, *_number_place(node, edge), predicate, column_type, bind_plain)
+        return replace(made, exact=False)
+    scale = 10 ** _scale(node)
+    first, last = math.ceil(low * scale), math.floor(high * scale)
+    if last - first >= _FEW:
+        return Every(exact=False)
+    near = tuple(f"{number}e-{_scale(node)}" for number in range(first, last + 1))
+    found = _member(replace(predicate, op=Op.IN, value=near), column_type, bind_plain, literal=False)
+    return replace(found, exact=False)
+
+
+def _scale(node: Node) -> int:
+    return node.numbers[1] if node.name == "DECIMAL" else 0
+
+
+def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain, literal: bool) -> Bound:
+    """IN, which is decided here: by number or time, and of others by the texts of their images."""
     node = column_type.logical
     assert node is not None
     values = [value if isinstance(value, Stored) else clean(value) for value in predicate.value]
@@ -136,14 +188,15 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
     unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if node.is_nested:
-        return Every(exact=False, unknown=unknown)
+        texts = [value if isinstance(value, str) else text_of(value) for value in _texts_of(present)]
+        return ImageSet(operands=frozenset(texts), column_type=column_type, unknown=unknown)
     stored = set()
     for value in present:
         if isinstance(value, Stored):
             stored.add(value.value)
         elif not isinstance(value, bytes):
             place = _place(node, value)
-            if place is not None and not place[1]:
+            if place is not None and not place[1] and (literal or _is_canonical(node, value, *place)):
                 stored.add(place[0])
     if not stored:
         return Nothing(unknown=unknown)
@@ -213,7 +266,7 @@ def _place(node: Node, value: Any) -> tuple[Any, bool] | None:
 
 
 def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
-    scaled = number * 10 ** (node.numbers[1] if node.name == "DECIMAL" else 0)
+    scaled = number * 10 ** _scale(node)
     whole = scaled.numerator // scaled.denominator
     between = whole != scaled
     if node.name == "BIGNUM":
@@ -245,6 +298,11 @@ def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
         return False
     (image,) = sql_images(node, array_of([stored], ColumnType.of(node)))
     return bool(image == value)
+
+
+def _texts_of(values: list[Any]) -> list[str | int | float]:
+    """Those that are texts to SQLite, or become texts beside a column of them."""
+    return [value for value in values if isinstance(value, str | int | float)]
 
 
 def _compare_bytes(left: str, right: str) -> int:

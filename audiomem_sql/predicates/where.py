@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date, time
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from audiomem_sql.columns.column import ROWID_NAMES, fold
 from audiomem_sql.columns.lexemes import Lexeme, Token, blob_of, lexeme_at
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.timestamps import sql_text
+from audiomem_sql.columns.parameters import TEXTS, parameter_text
 from audiomem_sql.errors import DataTypeError, QueryError, did_you_mean
 from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, SqlValue, clean
 from audiomem_sql.predicates.predicate import (
@@ -94,9 +93,9 @@ def parse_where(text: str, schema_names: Sequence[str], parameters: Sequence[Any
 
 def bound_value(value: Any, number: int) -> SqlValue | None:
     """Parameter ``number``, counted from 1, as SQL has it; QueryError for what SQL has no value for."""
-    if isinstance(value, date | time | np.datetime64):
+    if isinstance(value, TEXTS):
         try:
-            return sql_text(value)
+            return parameter_text(value)
         except DataTypeError as error:
             error.at(place=f"parameter {number}")
             raise

@@ -8,7 +8,7 @@ from typing import Any
 
 from audiomem_sql.columns.column import Column, fold, quote
 from audiomem_sql.columns.constraints import Check, Key
-from audiomem_sql.columns.lexemes import text_literal
+from audiomem_sql.columns.lexemes import lexemes, text_literal
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.table_names import table_name
@@ -48,9 +48,20 @@ def dump(table: TableReader, name: str | None = None) -> Iterator[str]:
 
 
 def _definitions(schema: Schema) -> str:
-    constraints: tuple[Check | Key, ...] = (*schema.checks, *schema.keys)
+    checks = [check for check in schema.checks if not _compares_numbers(check, schema)]
+    constraints: tuple[Check | Key, ...] = (*checks, *schema.keys)
     parts = [*map(_definition, schema.columns), *(constraint.sql() for constraint in constraints)]
     return ", ".join(parts)
+
+
+def _compares_numbers(check: Check, schema: Schema) -> bool:
+    """Whether it names a column of exact numbers, whose texts plain SQLite compares byte by byte."""
+    numbers = {
+        fold(column.name)
+        for column in schema.columns
+        if column.type.logical is not None and column.type.logical.is_number
+    }
+    return any(fold(word.value) in numbers for word in lexemes(check.expression))
 
 
 def _definition(column: Column) -> str:

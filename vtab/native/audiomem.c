@@ -349,6 +349,7 @@ static int register_all(sqlite3 *db, char **message) {
   }
   if (rc == SQLITE_OK) rc = register_module(db, door);
   if (rc == SQLITE_OK) rc = register_scalars(db, door);
+  if (rc == SQLITE_OK) rc = register_aggregates(db, door);
   if (rc == SQLITE_OK) rc = register_functions(db, door);
   if (rc != SQLITE_OK && py.PyErr_Occurred()) explain(object, message);
   door_release(door);

@@ -3,6 +3,8 @@
 **   audiomem.c   the entry point: registers module and functions with one connection
 **   values.c     values of SQLite <-> values of Python; Python's exceptions -> SQLite's errors
 **   plans.c      answers to questions of xBestIndex that were asked before
+**   numbers.c    the order of exact numbers
+**   aggregates.c aggregates, which Python computes
 **   times.c      the text of a time, and the order of all that are times
 **   table.c      the virtual table: sqlite3_module and its methods
 **
@@ -86,6 +88,7 @@ struct function {
   struct door *door;
   PyObject *object; /* audiomem_sql.vtab.extension.FunctionTable */
 };
+int register_aggregates(sqlite3 *, struct door *); /* aggregates.c */
 int register_module(sqlite3 *, struct door *);
 int register_function(sqlite3 *, struct function *, const char *name);
 

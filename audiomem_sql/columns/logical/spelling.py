@@ -33,6 +33,11 @@ _SYNONYMS = {
     "GUID": "UUID",
     "UNIQUEIDENTIFIER": "UUID",
     "BITSTRING": "BIT",
+    "VARBIT": "BIT",
+    "BIT VARYING": "BIT",
+    "UNSIGNED BIG INT": "UBIGINT",
+    "INT UNSIGNED": "UINTEGER",
+    "BIGINT UNSIGNED": "UBIGINT",
     # inside of others
     "BOOL": "BOOLEAN",
     "LOGICAL": "BOOLEAN",
@@ -75,7 +80,9 @@ _TOKEN = re.compile(
     r"""\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]{1,9})|(?P<text>'(?:[^']|'')*')|"""
     r"""(?P<name>"(?:[^"]|"")*")|(?P<mark>[()\[\],]))"""
 )
-_WORDS_OF_TYPES = frozenset(("WITH", "WITHOUT", "TIME", "ZONE", "PRECISION", "VARYING"))
+_WORDS_OF_TYPES = frozenset(
+    ("WITH", "WITHOUT", "TIME", "ZONE", "PRECISION", "VARYING", "BIG", "INT", "UNSIGNED")
+)
 _OFFSET = re.compile(r"[+-][0-9]{2}:[0-9]{2}")
 
 
@@ -138,6 +145,9 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise SchemaError("the type is nested too deeply", remedy=f"It has at most {MAX_DEPTH} levels")
         node = self._base(depth)
+        if node is not None and self._is_word("ARRAY"):
+            self.at += 1
+            node = Node("LIST", children=(node,))
         while node is not None and self._take("["):
             if self._take("]"):
                 node = Node("LIST", children=(node,))
@@ -164,6 +174,8 @@ class _Reader:
             return self._precise(name)
         if name in ("VARCHAR", "CHAR", "BPCHAR", "CHARACTER VARYING") and self._take("("):
             return Node("VARCHAR") if self._numbers() is not None else None
+        if name in ("BIT", "VARBIT", "BIT VARYING") and self._take("("):
+            return Node("BIT") if self._numbers() is not None else None
         if name == "ENUM" and self._take("("):
             return self._enum()
         if name in ("STRUCT", "ROW") and self._take("("):
@@ -201,7 +213,9 @@ class _Reader:
             return None
         made = _of_digits(name, numbers[0])
         rest = " ".join(value.upper() for _, value in self.tokens[self.at : self.at + 3])
-        if rest == "WITH TIME ZONE":
+        if rest == "WITHOUT TIME ZONE":
+            self.at += 3
+        elif rest == "WITH TIME ZONE":
             self.at += 3
             return (
                 Node(made.replace("TIMESTAMP", "TIMESTAMPTZ"), words=("UTC",))
@@ -265,6 +279,9 @@ class _Reader:
             return "", ""
         self.at += 1
         return self.tokens[self.at - 1]
+
+    def _is_word(self, word: str) -> bool:
+        return self.at < len(self.tokens) and self.tokens[self.at][1].upper() == word
 
     def _take(self, mark: str) -> bool:
         if self.at < len(self.tokens) and self.tokens[self.at] == ("mark", mark):

@@ -1,0 +1,118 @@
+/* Aggregates of one argument, which are window functions as well: an object of Python for each group has methods add,
+** remove and result. */
+#include "audiomem.h"
+
+struct aggregate {
+  struct door *door;
+  PyObject *make;
+};
+
+/* Tell SQLite what Python said. */
+static void fail(sqlite3_context *context, const struct aggregate *aggregate) {
+  char *message = NULL;
+  int rc = explain(aggregate->door->object, &message);
+
+  sqlite3_result_error(context, message ? message : "out of memory", -1);
+  sqlite3_result_error_code(context, rc);
+  sqlite3_free(message);
+}
+
+/* The object of a group; NULL without an exception if it has none and none is to be made. */
+static PyObject **state_of(sqlite3_context *context, const struct aggregate *aggregate, int make) {
+  PyObject **state = sqlite3_aggregate_context(context, make ? (int)sizeof(*state) : 0);
+
+  if (state != NULL && *state == NULL && make) *state = py.PyObject_CallObject(aggregate->make, NULL);
+  return state;
+}
+
+static void take(sqlite3_context *context, sqlite3_value *value, const char *method) {
+  struct aggregate *aggregate = sqlite3_user_data(context);
+  struct gil gil = gil_take(aggregate->door->api);
+  PyObject **state, *item, *arguments, *result = NULL;
+
+  if (!gil.entered) {
+    sqlite3_result_error(context, "audiomem: Python has ended in this process", -1);
+    return;
+  }
+  not_utf8 = 0;
+  state = state_of(context, aggregate, 1);
+  item = state == NULL || *state == NULL ? NULL : python_value(value);
+  arguments = item == NULL ? NULL : tuple(1, &item);
+  if (arguments != NULL) result = call(not_utf8 ? aggregate->door->object : *state, not_utf8 ? "not_utf8" : method, arguments);
+  if (result == NULL) fail(context, aggregate);
+  else py.Py_DecRef(result);
+  gil_give(&gil);
+}
+
+static void step(sqlite3_context *context, int count, sqlite3_value **values) {
+  (void)count;
+  take(context, values[0], "add");
+}
+
+static void inverse(sqlite3_context *context, int count, sqlite3_value **values) {
+  (void)count;
+  take(context, values[0], "remove");
+}
+
+static void give(sqlite3_context *context, int last) {
+  struct aggregate *aggregate = sqlite3_user_data(context);
+  struct gil gil = gil_take(aggregate->door->api);
+  PyObject **state, *result = NULL;
+  struct cell cell;
+
+  if (!gil.entered) return;
+  state = state_of(context, aggregate, 0);
+  if (state == NULL || *state == NULL) {
+    sqlite3_result_null(context);
+  } else {
+    result = call(*state, "result", NULL);
+    if (cell_read(&cell, result) < 0) fail(context, aggregate);
+    else cell_result(context, &cell);
+    if (result != NULL) py.Py_DecRef(result);
+    if (last) {
+      py.Py_DecRef(*state);
+      *state = NULL;
+    }
+  }
+  gil_give(&gil);
+}
+
+static void value(sqlite3_context *context) { give(context, 0); }
+
+static void final(sqlite3_context *context) { give(context, 1); }
+
+static void forget(void *aux) {
+  struct aggregate *aggregate = aux;
+  struct gil gil = gil_take(aggregate->door->api);
+
+  if (gil.entered) py.Py_DecRef(aggregate->make);
+  door_release(aggregate->door);
+  sqlite3_free(aggregate);
+  gil_give(&gil);
+}
+
+int register_aggregates(sqlite3 *db, struct door *door) {
+  PyObject *all = py.PyObject_GetAttrString(door->object, "aggregates");
+  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
+  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+
+  for (i = 0; rc == SQLITE_OK && i < count; i++) {
+    PyObject *each = py.PyTuple_GetItem(all, i);
+    struct aggregate *aggregate = sqlite3_malloc(sizeof(*aggregate));
+    struct cell name;
+
+    if (aggregate == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
+      sqlite3_free(aggregate);
+      rc = SQLITE_NOMEM;
+      break;
+    }
+    aggregate->door = door;
+    aggregate->make = py.PyTuple_GetItem(each, 1);
+    py.Py_IncRef(aggregate->make);
+    door->references++;
+    rc = sqlite3_create_window_function(db, name.as.bytes.data, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
+                                        aggregate, step, final, value, inverse, forget);
+  }
+  if (all != NULL) py.Py_DecRef(all);
+  return rc;
+}
