@@ -19,11 +19,11 @@ from audiomem_sql.columns.affinity import NO_DIRECTION, StoredValue, converter, 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.packed_vectors import vector_dtype
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS
 from audiomem_sql.columns.types import FLOAT32, ColumnType, Kind, arrow_type

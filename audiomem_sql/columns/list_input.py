@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, is_list
-from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.kernels import kernels
 
 
 def common_width(chunks: Sequence[ArrowArray], *, typed: bool) -> int:

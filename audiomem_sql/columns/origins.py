@@ -19,7 +19,7 @@ import zstandard
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
-from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.types import STORED, ColumnType, shown_type
 from audiomem_sql.errors import SchemaError
 

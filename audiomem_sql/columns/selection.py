@@ -6,7 +6,6 @@ That module takes 8 MB of memory, and to load it takes longer than a query.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,13 +15,6 @@ from audiomem_sql.columns.stored_values import integer_array
 
 #: So many runs of neighbouring rows are cut out and joined; more are left to Arrow's kernel.
 MAX_RUNS = 512
-
-
-def kernels() -> Any:
-    """``pyarrow.compute``."""
-    import pyarrow.compute
-
-    return pyarrow.compute
 
 
 def taken(array: pa.Array, rows: I64Array) -> pa.Array:

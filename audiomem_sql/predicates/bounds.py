@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.selection import kernels
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.stored_values import nan_as_null
 from audiomem_sql.columns.views import integers, reals, truths, valid
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import PREFIX, Zones
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import Strings, strings, truths

@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.fixed import stored_type, to_stored
 from audiomem_sql.columns.logical.forms import arrow_form, stored_form
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.logical.parsing import bignum_value
 from audiomem_sql.columns.logical.texts import sql_images
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.views import integers, strings, valid
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.vtab.duckdb.native_types import enum_holder
