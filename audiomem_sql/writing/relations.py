@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
@@ -64,7 +65,10 @@ def _batches(
         arrays = list(batch.columns)
         for place, node in nodes.items():
             try:
-                arrays[place] = stored_of_arrow(node, arrays[place])
+                given = arrays[place]
+                if _has_truths(node):
+                    given = given.cast(arrow_of(_as_text(node, truths="BOOLEAN")))
+                arrays[place] = stored_of_arrow(node, given)
             except UnfitError as error:
                 raise DataTypeError(str(error), place=f"column {schema.field(place).name}") from None
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -85,14 +89,21 @@ def _node(name: str, kind: str) -> Node | None:
 
 
 def _is_lost(node: Node) -> bool:
-    return node.name in _LOST or any(map(_is_lost, node.children))
+    return node.name in _LOST or _has_truths(node) or any(map(_is_lost, node.children))
+
+
+def _has_truths(node: Node) -> bool:
+    """Whether it holds BOOLEANs, which DuckDB 1.4 may write wrongly within lists, as Arrow's bool8."""
+    return node.name == "BOOLEAN" or any(map(_has_truths, node.children))
 
 
 def _asked(node: Node) -> str:
     return str(_as_text(node))
 
 
-def _as_text(node: Node) -> Node:
+def _as_text(node: Node, truths: str = "TINYINT") -> Node:
+    """What DuckDB is asked for; truths: what stands for BOOLEAN."""
     if node.name in _LOST:
         return Node("VARCHAR")
-    return Node(node.name, node.numbers, node.words, tuple(map(_as_text, node.children)))
+    children = tuple(_as_text(child, truths) for child in node.children)
+    return Node(truths if node.name == "BOOLEAN" else node.name, node.numbers, node.words, children)

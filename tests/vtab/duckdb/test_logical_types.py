@@ -17,6 +17,8 @@ from vtab.duckdb.logical import ARRAYS, AS_TEXT, NEWER, VALUES, rows_of
 #: SQLite has no part in this.
 DOORS = ("extension",)
 ALL = (*VALUES, *AS_TEXT, *ARRAYS, *(NEWER if duckdb.__version__ >= "1.5" else ()))
+#: DuckDB 1.5 pushes no TIME_NS into any dataset, and asks for pytz where it pushes a TIMESTAMPTZ.
+PUSHES_ALL = duckdb.__version__ >= "2"
 HAS_COPY = duckdb.__version__ >= "1.5.6"
 
 
@@ -66,7 +68,7 @@ def test_every_type_through_a_relation_and_a_dataset(con: Any, lossless: str, tm
         else:
             assert found == wanted, value
         equal = [f"SELECT count(*) FROM {source} WHERE x = {value}" for source in ("ours", "given")]
-        if "ENUM" not in value and value not in AS_TEXT:
+        if "ENUM" not in value and value not in AS_TEXT and (value not in NEWER or PUSHES_ALL):
             assert con.execute(equal[0]).fetchone() == con.execute(equal[1]).fetchone(), value
 
 
@@ -157,6 +159,8 @@ def test_random_predicates_are_those_over_parquet(
         con.execute("CREATE VIEW typed AS FROM ours")
     texts = {}
     for name in COLUMNS:
+        if name == "tz" and way == "dataset" and not PUSHES_ALL:
+            continue
         found = con.execute(
             f"SELECT DISTINCT {name}::VARCHAR FROM given WHERE {name} IS NOT NULL ORDER BY 1 LIMIT 40"
         )
