@@ -6,23 +6,18 @@ That module takes 8 MB of memory, and to load it takes longer than a query.
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.stored_values import integer_array
+
+__all__ = ["MAX_RUNS", "kernels", "taken"]
 
 #: So many runs of neighbouring rows are cut out and joined; more are left to Arrow's kernel.
 MAX_RUNS = 512
-
-
-def kernels() -> Any:
-    """``pyarrow.compute``."""
-    import pyarrow.compute
-
-    return pyarrow.compute
 
 
 def taken(array: pa.Array, rows: I64Array) -> pa.Array:

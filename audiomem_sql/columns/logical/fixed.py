@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.logical import parsing
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.selection import kernels
 from audiomem_sql.columns.views import strings, valid
 
 _TURN = 1 << 63

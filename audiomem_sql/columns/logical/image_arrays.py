@@ -30,6 +30,7 @@ _MARKS = {place: ord(mark) for place, mark in ((2, ":"), (5, ":"), (8, "."))}
 def image_array(node: Node, array: Any) -> Any:
     """Texts, as an array of strings with the NULLs of the stored ``array``; None where this makes none."""
     there = valid(array)
+    made: tuple[U8Array, BoolArray | None] | None
     if node.name == "UUID":
         made = _uuids(array, there)
     elif not node.is_integer:
