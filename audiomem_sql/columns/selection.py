@@ -11,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.stored_values import integer_array
+
+__all__ = ["MAX_RUNS", "kernels", "taken"]
 
 #: So many runs of neighbouring rows are cut out and joined; more are left to Arrow's kernel.
 MAX_RUNS = 512

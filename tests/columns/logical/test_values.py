@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from audiomem_sql.columns.logical.casting import stored_of_value
+from audiomem_sql.columns.logical.casting import stored_of_arrow, stored_of_value
 from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.texts import sql_images
 from columns.logical.random_types import node
@@ -263,3 +263,18 @@ def test_values_are_refused(spelling: str, value: Any, why: str) -> None:
     with pytest.raises((ValueError, OverflowError, TypeError, pa.ArrowException)) as caught:
         stored_of_value(node(spelling), value)
     assert why in str(caught.value)
+
+
+def test_widening_casts_of_nested_arrow_data() -> None:
+    for source, spelling, values in (
+        (pa.list_(pa.int8()), "BIGINT[]", [[1, None], None, []]),
+        (pa.list_(pa.uint32()), "BIGINT[]", [[4_294_967_295]]),
+        (pa.list_(pa.float32(), 2), "DOUBLE[]", [[1.5, None], None]),
+        (pa.list_(pa.int16(), 2), "BIGINT[2]", [[1, 2], None]),
+        (pa.struct({"a": pa.int8(), "b": pa.float32()}), "STRUCT(a BIGINT, b DOUBLE)", [{"a": 1, "b": 0.5}]),
+        (pa.struct({"b": pa.int8(), "a": pa.int8()}), "STRUCT(a BIGINT, b BIGINT)", [{"a": 1, "b": 2}]),
+        (pa.large_list(pa.null()), "VARCHAR[]", [[None], []]),
+    ):
+        kind = node(spelling)
+        stored = stored_of_arrow(kind, pa.array(values, source))
+        assert stored.to_pylist() == [stored_of_value(kind, value) for value in values]
