@@ -22,6 +22,7 @@ from audiomem_sql.columns.defaults import constant, is_constant, values
 from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.logical.opaque import has_opaque, without_opaque
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.packed_vectors import vector_dtype
 from audiomem_sql.columns.stored_values import array_of
@@ -130,7 +131,9 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         _find_invalid_text(column, chunk, first)
         raise
     while True:
-        if isinstance(chunk, pa.ExtensionArray):
+        if has_opaque(chunk.type):
+            chunk = without_opaque(chunk)
+        elif isinstance(chunk, pa.ExtensionArray):
             chunk = chunk.storage
         elif types.is_dictionary(chunk.type):
             chunk = chunk.dictionary_decode()

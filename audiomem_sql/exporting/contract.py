@@ -31,6 +31,10 @@ class Writer(Protocol):
         """Complete the file."""
         ...
 
+    def abandon(self) -> None:
+        """Let go of the file, which is not wanted any more."""
+        ...
+
 
 class StreamOpener(Protocol):
     """What writes to a stream of bytes."""

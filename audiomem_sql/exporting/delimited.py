@@ -38,6 +38,9 @@ class DelimitedWriter:
     def close(self) -> None:
         """Nothing is left to do."""
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
     def _texts(self, array: Any) -> Any:
         kind = array.type
         if isinstance(array, pa.ExtensionArray):

@@ -54,6 +54,10 @@ class DuckDBWriter:
             self._connection.execute(f"ALTER TABLE {self._table} ADD PRIMARY KEY ({', '.join(keys)})")
         self._connection.close()
 
+    def abandon(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def _put(self) -> None:
         if self._held:
             rows = pa.Table.from_batches(self._held, self._shape.schema)

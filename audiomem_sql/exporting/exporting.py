@@ -133,9 +133,8 @@ def _target(
     opener = getattr(import_module(f"audiomem_sql.exporting.{module}"), name)
     if target == STDOUT:
         assert stdout is not None
-        writer = cast(Writer, opener(stdout, shape, *more))
-        yield writer
-        writer.close()
+        with _completed(cast(Writer, opener(stdout, shape, *more))) as writer:
+            yield writer
         stdout.flush()
         return
     if is_url(target):
@@ -152,8 +151,20 @@ def _target(
             writer = cast(Writer, opener(stream, shape, *more))
         else:
             writer = cast(Writer, opener(path, shape, *more))
+        with _completed(writer):
+            yield writer
+
+
+@contextlib.contextmanager
+def _completed(writer: Writer) -> Iterator[Writer]:
+    """Complete the file behind the block; after an error let go of it."""
+    try:
         yield writer
         writer.close()
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is told
+            writer.abandon()
+        raise
 
 
 @contextlib.contextmanager

@@ -47,6 +47,9 @@ class JsonWriter:
         if self._array:
             self._stream.write(b"\n]\n" if self._count else b"[]\n")
 
+    def abandon(self) -> None:
+        """Nothing is held."""
+
 
 def json_text(value: Any) -> str:
     """A value as JSON. Infinity and NaN, which JSON does not have, are written as Python does."""

@@ -33,6 +33,10 @@ class ParquetWriter:
         self._put()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """End the writer, which would else do it at some other time."""
+        self._writer.close()
+
     def _put(self) -> None:
         if self._held:
             self._writer.write_table(

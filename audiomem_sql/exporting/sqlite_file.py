@@ -36,6 +36,10 @@ class SqliteWriter:
         self._connection.execute("COMMIT")
         self._connection.close()
 
+    def abandon(self) -> None:
+        """Close the connection."""
+        self._connection.close(True)
+
 
 def _definition(column: Column) -> str:
     key = " PRIMARY KEY" if column.primary_key else ""

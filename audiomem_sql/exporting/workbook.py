@@ -60,6 +60,15 @@ class WorkbookWriter:
         """Write the file."""
         self._book.save(self._path)
 
+    def abandon(self) -> None:
+        """End what openpyxl has begun, and remove its temporary file."""
+        writer = self._sheet._writer
+        try:
+            self._sheet.close()
+        finally:
+            writer.xf.close()
+            writer.cleanup()
+
     def _refused(self, what: str) -> LimitError:
         return LimitError(
             f"the row has {what}", place=f"row {self._rows - 1}", remedy="Write CSV, or leave the column out."

@@ -15,12 +15,12 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.logical.opaque import bignum_of_duckdb, bit_of_duckdb
 from audiomem_sql.columns.logical.parsing import clock_text, offset_text
 from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.vtab.duckdb import vectors as v
 from audiomem_sql.vtab.duckdb.native_types import JSON_TYPE, is_plain, node_of_described
-from audiomem_sql.vtab.duckdb.native_values import bignum_of_native
 
 _OFFSET_BIAS = 16 * 3600 - 1
 
@@ -158,11 +158,6 @@ def _texts(show: Any) -> Any:
     return made
 
 
-def _bit(raw: bytes) -> str:
-    digits = f"{int.from_bytes(raw[1:], 'big'):0{8 * (len(raw) - 1)}b}"
-    return digits[raw[0] :]
-
-
 def _times(vector: v.Vector, rows: int) -> list[str]:
     texts = []
     for bits in np.frombuffer(vector[1], "<u8")[:rows].tolist():
@@ -176,7 +171,7 @@ _OF_BYTES: dict[int, Any] = {
     v.UHUGEINT: _wide(False),
     v.UUID: _uuids,
     v.INTERVAL: _intervals,
-    v.BIT: _texts(_bit),
-    v.BIGNUM: _texts(lambda raw: str(bignum_of_native(raw))),
+    v.BIT: _texts(bit_of_duckdb),
+    v.BIGNUM: _texts(lambda raw: str(bignum_of_duckdb(raw))),
     v.TIMETZ: _times,
 }

@@ -166,14 +166,6 @@ def _bignum(stored: bytes) -> bytes:
     return made if number >= 0 else bytes(255 - byte for byte in made)
 
 
-def bignum_of_native(raw: bytes) -> int:
-    """The inverse."""
-    negative = raw[0] < 128
-    plain = bytes(255 - byte for byte in raw) if negative else raw
-    number = int.from_bytes(plain[3:], "big")
-    return -number if negative else number
-
-
 def uuid_text(raw: bytes) -> str:
     """The text of a UUID of DuckDB's, a number whose highest bit is turned."""
     return str(uuid.UUID(int=int.from_bytes(raw, "little") ^ 1 << 127))
@@ -237,4 +229,4 @@ def _array(kind: Any, values: Any, there: Any) -> Any:
     return pa.Array.from_buffers(kind, len(there), [bits, pa.py_buffer(np.ascontiguousarray(values))], nulls)
 
 
-__all__ = ["arrow_of", "bignum_of_native", "native", "stored_of", "uuid_text"]
+__all__ = ["arrow_of", "native", "stored_of", "uuid_text"]
