@@ -25,9 +25,9 @@ static PyObject **state_of(sqlite3_context *context, const struct aggregate *agg
   return state;
 }
 
-static void take(sqlite3_context *context, sqlite3_value *value, const char *method) {
+static void take(const sqlite3_api_routines *library, sqlite3_context *context, sqlite3_value *value, const char *method) {
+  struct gil gil = gil_take(library);
   struct aggregate *aggregate = sqlite3_user_data(context);
-  struct gil gil = gil_take(aggregate->door->api);
   PyObject **state, *item, *arguments, *result = NULL;
 
   if (!gil.entered) {
@@ -44,19 +44,9 @@ static void take(sqlite3_context *context, sqlite3_value *value, const char *met
   gil_give(&gil);
 }
 
-static void step(sqlite3_context *context, int count, sqlite3_value **values) {
-  (void)count;
-  take(context, values[0], "add");
-}
-
-static void inverse(sqlite3_context *context, int count, sqlite3_value **values) {
-  (void)count;
-  take(context, values[0], "remove");
-}
-
-static void give(sqlite3_context *context, int last) {
+static void give(const sqlite3_api_routines *library, sqlite3_context *context, int last) {
+  struct gil gil = gil_take(library);
   struct aggregate *aggregate = sqlite3_user_data(context);
-  struct gil gil = gil_take(aggregate->door->api);
   PyObject **state, *result = NULL;
   struct cell cell;
 
@@ -77,9 +67,32 @@ static void give(sqlite3_context *context, int last) {
   gil_give(&gil);
 }
 
-static void value(sqlite3_context *context) { give(context, 0); }
+struct callbacks {
+  void (*step)(sqlite3_context *, int, sqlite3_value **);
+  void (*final)(sqlite3_context *);
+  void (*value)(sqlite3_context *);
+  void (*inverse)(sqlite3_context *, int, sqlite3_value **);
+};
 
-static void final(sqlite3_context *context) { give(context, 1); }
+#define CALLBACKS(number)                                                                                            \
+  static void step_##number(sqlite3_context *context, int count, sqlite3_value **values) {                         \
+    (void)count;                                                                                                   \
+    take(libraries[number], context, values[0], "add");                                                            \
+  }                                                                                                                \
+  static void inverse_##number(sqlite3_context *context, int count, sqlite3_value **values) {                      \
+    (void)count;                                                                                                   \
+    take(libraries[number], context, values[0], "remove");                                                         \
+  }                                                                                                                \
+  static void value_##number(sqlite3_context *context) { give(libraries[number], context, 0); }                    \
+  static void final_##number(sqlite3_context *context) { give(libraries[number], context, 1); }
+CALLBACKS(0)
+CALLBACKS(1)
+CALLBACKS(2)
+CALLBACKS(3)
+static const struct callbacks EACH[MOST_LIBRARIES] = {{step_0, final_0, value_0, inverse_0},
+                                                      {step_1, final_1, value_1, inverse_1},
+                                                      {step_2, final_2, value_2, inverse_2},
+                                                      {step_3, final_3, value_3, inverse_3}};
 
 static void forget(void *aux) {
   struct aggregate *aggregate = aux;
@@ -94,6 +107,7 @@ static void forget(void *aux) {
 int register_aggregates(sqlite3 *db, struct door *door) {
   PyObject *all = py.PyObject_GetAttrString(door->object, "aggregates");
   Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
+  const struct callbacks *own = &EACH[library_number(door->api)];
   int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
 
   for (i = 0; rc == SQLITE_OK && i < count; i++) {
@@ -111,7 +125,7 @@ int register_aggregates(sqlite3 *db, struct door *door) {
     py.Py_IncRef(aggregate->make);
     door->references++;
     rc = sqlite3_create_window_function(db, name.as.bytes.data, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
-                                        aggregate, step, final, value, inverse, forget);
+                                        aggregate, own->step, own->final, own->value, own->inverse, forget);
   }
   if (all != NULL) py.Py_DecRef(all);
   return rc;

@@ -201,9 +201,9 @@ struct scalar {
   PyObject *callable;
 };
 
-static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv) {
+static void scalar_in(const sqlite3_api_routines *library, sqlite3_context *context, int argc, sqlite3_value **argv) {
+  struct gil gil = gil_take(library);
   struct scalar *scalar = sqlite3_user_data(context);
-  struct gil gil = gil_take(scalar->door->api);
   const void *before = host;
   PyObject *arguments, *result = NULL;
   char *message = NULL;
@@ -245,6 +245,17 @@ static void scalar_call(sqlite3_context *context, int argc, sqlite3_value **argv
   gil_give(&gil);
 }
 
+#define SCALAR_CALL(number)                                                                      \
+  static void scalar_call_##number(sqlite3_context *context, int argc, sqlite3_value **argv) { \
+    scalar_in(libraries[number], context, argc, argv);                                         \
+  }
+SCALAR_CALL(0)
+SCALAR_CALL(1)
+SCALAR_CALL(2)
+SCALAR_CALL(3)
+static void (*const SCALAR_CALLS[MOST_LIBRARIES])(sqlite3_context *, int, sqlite3_value **) = {
+    scalar_call_0, scalar_call_1, scalar_call_2, scalar_call_3};
+
 static void scalar_forget(void *aux) {
   struct scalar *scalar = aux;
   struct gil gil = gil_take(scalar->door->api);
@@ -274,6 +285,18 @@ static PyObject *attach(sqlite3 *db) {
   return result;
 }
 
+const sqlite3_api_routines *libraries[MOST_LIBRARIES];
+
+int library_number(const sqlite3_api_routines *library) { /* with the GIL */
+  int i;
+
+  for (i = 0; i < MOST_LIBRARIES; i++) {
+    if (libraries[i] == NULL) libraries[i] = library;
+    if (libraries[i] == library) return i;
+  }
+  return -1;
+}
+
 static int register_scalars(sqlite3 *db, struct door *door) {
   PyObject *all = py.PyObject_GetAttrString(door->object, "scalars");
   Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
@@ -294,7 +317,8 @@ static int register_scalars(sqlite3 *db, struct door *door) {
     py.Py_IncRef(scalar->callable);
     door->references++;
     rc = sqlite3_create_function_v2(db, name.as.bytes.data, (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 1)),
-                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC | (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 3)), scalar, scalar_call, NULL, NULL, scalar_forget);
+                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC | (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 3)), scalar,
+                                    SCALAR_CALLS[library_number(door->api)], NULL, NULL, scalar_forget);
   }
   if (all != NULL) py.Py_DecRef(all);
   return rc;
@@ -340,6 +364,12 @@ static int register_all(sqlite3 *db, char **message) {
     return SQLITE_NOMEM;
   }
   door->api = sqlite3_api;
+  if (library_number(door->api) < 0) {
+    *message = sqlite3_mprintf("audiomem: it is loaded into more than %d libraries of SQLite in this process", MOST_LIBRARIES);
+    py.Py_DecRef(object);
+    sqlite3_free(door);
+    return SQLITE_ERROR;
+  }
   door->db = db;
   door->object = object;
   door->references = 2; /* the module's, and this function's */

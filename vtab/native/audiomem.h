@@ -24,6 +24,11 @@
 /* SQLite's functions, as sqlite3ext.h names them: those of the library whose call this thread is in. A process may have
 ** several SQLite libraries (apsw, Python's, pysqlite3), and each hands in its own. Every method sets it when it is entered. */
 #define sqlite3_api ((const sqlite3_api_routines *)host)
+/* A function of SQL is entered in a thread that may be in no call of ours, and finds its own data only by its library's functions.
+** So each library has callbacks of its own, which know it by its number. */
+enum { MOST_LIBRARIES = 4 };
+extern const sqlite3_api_routines *libraries[MOST_LIBRARIES];
+int library_number(const sqlite3_api_routines *); /* -1: there are too many */
 
 /* ---- values.c -------------------------------------------------------------------------------------------------- */
 
