@@ -16,7 +16,6 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DataTypeError
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import as_batches, check_sizes, following_rowids
-from audiomem_sql.writing.relations import exact_reader
 from audiomem_sql.writing.transaction import MAX_ROWID
 
 #: Rows that are asked of the source at a time: of 10 kB each they are 160 MB.
@@ -41,6 +40,8 @@ def is_stream(data: Any) -> bool:
 def stream_of(data: Any) -> pa.RecordBatchReader:
     """All rows of what :func:`is_stream`."""
     if _is_relation(data):
+        from audiomem_sql.writing.relations import exact_reader
+
         return exact_reader(data, STREAM_ROWS)
     return data.scanner(batch_size=STREAM_ROWS).to_reader()
 
