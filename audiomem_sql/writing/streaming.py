@@ -52,7 +52,7 @@ def example_of(data: Any) -> pa.Table:
     It has the first rows, too, where they tell how long a vector is. They also tell the categories of an
     ENUM.
     """
-    schema = exact_reader(data.limit(0), STREAM_ROWS).schema if _is_relation(data) else data.schema
+    schema = stream_of(data.limit(0)).schema if _is_relation(data) else data.schema
     if any(_needs_rows(field.type) for field in schema):
         with stream_of(data) as reader:
             first = next((batch for batch in _read(reader) if batch.num_rows), None)
