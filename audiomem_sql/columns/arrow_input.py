@@ -297,6 +297,8 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
             return list(values)
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "tolist"):
             return _arrow(pa.chunked_array(values))
+        if type(values).__module__.partition(".")[0] == "pandas":  # whose NaN is a NULL
+            return [None if isinstance(value, float) and value != value else value for value in values]
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise DataTypeError(f"the values of column {name} are no list, but a {type(values).__name__}")
         return list(values)
