@@ -36,7 +36,7 @@ class DuckDBWriter:
         self._connection.execute("SET TimeZone='UTC'; BEGIN")
         self._shown = ", ".join(map(_shown, shape.columns))
         statement = f"CREATE TABLE {self._table} AS SELECT {self._shown} FROM rows"
-        self._run(statement, self._schema.empty_table())
+        self._run(statement, pa.Table.from_batches([], self._schema))
         self._held: list[pa.RecordBatch] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
