@@ -92,7 +92,7 @@ def _shown(column: Column) -> str:
         return f"CAST({name} AS JSON) AS {name}"
     if node is not None and node.name == "ENUM" and node.words:
         return f"CAST({name} AS ENUM ({', '.join(map(text_literal, node.words))})) AS {name}"
-    return name
+    return f"CAST({name} AS BIGNUM) AS {name}" if node is not None and node.name == "BIGNUM" else name
 
 
 def _array(column: Column, array: Any) -> Any:

@@ -10,10 +10,11 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.shown import shown_images
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.exporting.contract import Shape
+from audiomem_sql.importing.taken_types import has_interval
 
 #: Bytes and rows of a row group.
 _GROUP_BYTES, _GROUP_ROWS = 64 << 20, 1 << 17
@@ -26,7 +27,7 @@ class ParquetWriter:
         self._types = [column.type for column in shape.columns]
         self._schema = shape.schema
         for place, column in enumerate(shape.columns):
-            if _has_interval(column.type.logical):
+            if _is_text(column.type):
                 self._schema = self._schema.set(place, shape.schema.field(place).with_type(pa.string()))
         self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
         self._held: list[pa.RecordBatch] = []
@@ -34,7 +35,7 @@ class ParquetWriter:
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
         arrays = [
-            pa.array(shown_images(array, each), pa.string()) if _has_interval(each.logical) else array
+            pa.array(shown_images(array, each), pa.string()) if _is_text(each) else array
             for array, each in zip(batch.columns, self._types, strict=True)
         ]
         batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
@@ -66,5 +67,5 @@ class ParquetWriter:
         self._held = []
 
 
-def _has_interval(node: Node | None) -> bool:
-    return node is not None and (node.name == "INTERVAL" or any(map(_has_interval, node.children)))
+def _is_text(column_type: ColumnType) -> bool:
+    return column_type.logical is not None and has_interval(column_type.logical)

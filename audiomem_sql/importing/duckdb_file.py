@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.columns.column import quote
-from audiomem_sql.errors import AudioMemError, DamagedFileError
+from audiomem_sql.columns.types import ColumnType
+from audiomem_sql.errors import AudioMemError, DamagedFileError, SchemaError
 from audiomem_sql.importing.bad_lines import BadLines
 from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.duckdb_connection import (
@@ -21,7 +22,7 @@ from audiomem_sql.importing.duckdb_connection import (
 )
 from audiomem_sql.importing.inputs import Inputs
 from audiomem_sql.importing.tables import chosen_table
-from audiomem_sql.importing.taken_types import cast, taken, takes
+from audiomem_sql.importing.taken_types import cast, taken, takes, told
 
 _TABLES = (
     "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'source' UNION ALL "
@@ -58,8 +59,13 @@ class DuckDBRows:
         self.key = key
         self._made, self._inputs, self._wishes, self._table = made, inputs, wishes, table
         self._share = 0.0
+        with _reading(inputs.label):
+            enums = self._enums()
         with _reading(inputs.label), reader(made, f"SELECT * FROM {table} LIMIT 0") as none:
-            self._fields = pa.schema([taken(item) for item in none.schema])
+            fields = [
+                told(item, enums[item.name]) if item.name in enums else taken(item) for item in none.schema
+            ]
+            self._fields = pa.schema(fields)
             shown = (
                 quote(item.name)
                 if takes(item.type) or pa.types.is_nested(item.type) or taken(item).type != pa.string()
@@ -67,6 +73,15 @@ class DuckDBRows:
                 for item in none.schema
             )
             self._shown = ", ".join(shown)
+
+    def _enums(self) -> dict[str, ColumnType]:
+        """The columns that are an ENUM and have no other type by order, with its values."""
+        enums: dict[str, ColumnType] = {}
+        for name, spelled, *_ in self._made.execute(f"DESCRIBE {self._table}").fetchall():
+            if spelled.startswith("ENUM(") and self._wishes.of(name) is None:
+                with contextlib.suppress(SchemaError):  # too many values for a definition: texts
+                    enums[name] = ColumnType.parse(spelled)
+        return enums
 
     def schema(self, whole: bool) -> pa.Schema:
         """The columns; see ``RowSource``."""
