@@ -7,12 +7,12 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.columns.column import Column, quote
-from audiomem_sql.columns.lexemes import text_literal
 from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import DataTypeError, MissingExtraError
 from audiomem_sql.exporting.contract import Shape
 from audiomem_sql.vtab.duckdb.in_arrow import DUCKDB_FORM
+from audiomem_sql.vtab.duckdb.native_types import described, spelled
 from audiomem_sql.vtab.duckdb.native_values import native
 
 #: Rows that are inserted at once.
@@ -90,9 +90,9 @@ def _shown(column: Column) -> str:
     name, node = quote(column.name), column.type.logical
     if column.type.kind is Kind.JSON:
         return f"CAST({name} AS JSON) AS {name}"
-    if node is not None and node.name == "ENUM" and node.words:
-        return f"CAST({name} AS ENUM ({', '.join(map(text_literal, node.words))})) AS {name}"
-    return f"CAST({name} AS BIGNUM) AS {name}" if node is not None and node.name == "BIGNUM" else name
+    if node is not None and (node.is_nested or node.name in ("ENUM", "BIGNUM")):  # some come as texts
+        return f"CAST({name} AS {spelled(described(node))}) AS {name}"
+    return name
 
 
 def _array(column: Column, array: Any) -> Any:

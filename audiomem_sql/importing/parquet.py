@@ -114,7 +114,7 @@ def _told(name: str, schemas: Sequence[pa.Schema]) -> Column | None:
     is_other = (
         (node.name == "ENUM" and pa.types.is_dictionary(kind))
         or (kind == pa.string() and has_interval(node))
-        or (node.name == "TIME_S" and kind == pa.time32("ms"))
+        or (node.name, kind) in (("TIME_S", pa.time32("ms")), ("TIMESTAMP_S", pa.timestamp("ms")))
     )
     return Column(name, found) if is_other else None
 
