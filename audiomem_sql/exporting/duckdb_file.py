@@ -33,6 +33,12 @@ class DuckDBWriter:
         self._columns, self._table = shape.columns, quote(shape.name)
         self._schema = _schema(shape)
         self._connection = duckdb.connect(path)
+        self._refusal = (
+            duckdb.DataError,
+            duckdb.IntegrityError,
+            duckdb.InvalidInputException,
+            duckdb.NotSupportedError,
+        )
         self._connection.execute("SET TimeZone='UTC'; BEGIN")
         self._shown = ", ".join(map(_shown, shape.columns))
         statement = f"CREATE TABLE {self._table} AS SELECT {self._shown} FROM rows"
@@ -52,7 +58,7 @@ class DuckDBWriter:
         keys = [quote(column.name) for column in self._columns if column.primary_key]
         self._connection.execute("COMMIT")
         if keys:
-            self._connection.execute(f"ALTER TABLE {self._table} ADD PRIMARY KEY ({', '.join(keys)})")
+            self._execute(f"ALTER TABLE {self._table} ADD PRIMARY KEY ({', '.join(keys)})")
         self._connection.close()
 
     def abandon(self) -> None:
@@ -67,8 +73,17 @@ class DuckDBWriter:
 
     def _run(self, statement: str, rows: Any) -> None:
         self._connection.register("rows", rows)
-        self._connection.execute(statement)
+        self._execute(statement)
         self._connection.unregister("rows")
+
+    def _execute(self, statement: str) -> None:
+        try:
+            self._connection.execute(statement)
+        except self._refusal as error:  # such as a key of a map that is there twice
+            raise DataTypeError(
+                f"DuckDB says: {' '.join(str(error).split())[:200]}",
+                remedy="Leave the column out, or write SQLite or JSON Lines.",
+            ) from error
 
 
 def _schema(shape: Shape) -> pa.Schema:

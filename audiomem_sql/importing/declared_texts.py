@@ -25,7 +25,8 @@ def stored_array(column: TextColumn, texts: Any) -> tuple[Any, list[int]]:
     """The stored values of ``texts``, and the rows whose text is none, which are NULL."""
     assert column.logical is not None
     target = Column(column.name, column.logical)
-    parts, misfits = [], []
+    parts: list[Any] = []
+    misfits: list[int] = []
     for start, made, size in _parts(target, texts, 0):
         if made is None:
             misfits.append(start)

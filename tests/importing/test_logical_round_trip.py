@@ -161,6 +161,16 @@ def test_what_duckdb_would_cut_is_refused(imported: Import, spelled: str) -> Non
         assert seen(f"{suffix}.flac") == seen()
 
 
+def test_a_key_that_a_map_has_twice_is_refused_for_duckdb(imported: Import) -> None:
+    made({"MAP(BIGINT, BIGINT)": ["[[1,2],[1,3]]"]})
+    with pytest.raises(DataTypeError, match=r"out\.duckdb: DuckDB says: .*duplicate key"):
+        exported("out.duckdb")
+    assert not others("out")
+    exported("out.jsonl")
+    imported("out.jsonl", target="again.flac", types={"t0": "MAP(BIGINT, BIGINT)"})
+    assert seen("again.flac") == seen()
+
+
 def test_what_parquet_does_not_hold_is_refused(imported: Import) -> None:
     made({"TIMESTAMP_S": ["infinity"]})
     with pytest.raises(DataTypeError, match=r"out\.parquet: Parquet does not hold a value"):
