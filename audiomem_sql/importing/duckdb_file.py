@@ -89,7 +89,9 @@ class DuckDBRows:
         for name, spelled, *_ in self._made.execute(f"DESCRIBE {self._table}").fetchall():
             if spelled.startswith("ENUM(") and self._wishes.of(name) is None:
                 with contextlib.suppress(SchemaError):  # too many values for a definition: texts
-                    enums[name] = ColumnType.parse(spelled)
+                    found = ColumnType.parse(spelled)
+                    if found.logical is not None and found.logical.name == "ENUM":  # not a list of them
+                        enums[name] = found
         return enums
 
     def schema(self, whole: bool) -> pa.Schema:

@@ -226,10 +226,11 @@ def test_texts_of_each_format(imported: Import) -> None:
 def test_an_enum_of_duckdb_stays_one(imported: Import) -> None:
     with duckdb.connect("a.duckdb") as duck:
         duck.execute("CREATE TYPE mood AS ENUM ('ok', 'it''s', 'bad')")
-        duck.execute("CREATE TABLE t(i INTEGER, m mood); INSERT INTO t VALUES (1, 'bad'), (2, NULL)")
+        duck.execute("CREATE TABLE t(i INTEGER, m mood, l mood[])")
+        duck.execute("INSERT INTO t VALUES (1, 'bad', ['ok', NULL]), (2, NULL, NULL)")
     imported("a.duckdb")
-    assert types()["m"] == "ENUM('ok', 'it''s', 'bad')"
-    assert rows() == [{"i": 1, "m": "bad"}, {"i": 2, "m": None}]
+    assert (types()["m"], types()["l"]) == ("ENUM('ok', 'it''s', 'bad')", "VARCHAR[]")
+    assert rows() == [{"i": 1, "m": "bad", "l": ["ok", None]}, {"i": 2, "m": None, "l": None}]
     imported("a.duckdb", target="b.flac", types={"m": "TEXT"})
     assert (types("b.flac")["m"], rows("b.flac")) == ("TEXT", rows())
     imported(write("c.csv", "i,m\n3,it's\n"), append=True)
