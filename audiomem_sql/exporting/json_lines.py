@@ -1,16 +1,19 @@
-"""JSON Lines, and a JSON array of objects: bytes as ``{"$base64": true, "encoded": …}``, JSON as it is."""
+"""JSON Lines, and a JSON array of objects: bytes as ``{"$base64": true, "encoded": …}``, JSON as it is.
+
+Logical types are what SQL sees: numbers with all their digits, nested values as JSON, and texts.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
-from datetime import date, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from typing import IO, Any
 
 import pyarrow as pa
 
-from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.shown import shown_images
+from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.exporting.contract import Shape
 
 
@@ -20,14 +23,13 @@ class JsonWriter:
     def __init__(self, stream: IO[bytes], shape: Shape, array: bool = False) -> None:
         self._stream, self._array = stream, array
         self._names = [json.dumps(column.name, ensure_ascii=False) for column in shape.columns]
-        self._raw = [column.type.kind is Kind.JSON for column in shape.columns]
+        self._types = [column.type for column in shape.columns]
         self._count = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
         columns = [
-            [("null" if each is None else each) if raw else json_text(each) for each in column.to_pylist()]
-            for column, raw in zip(batch.columns, self._raw, strict=True)
+            _texts(array, column_type) for array, column_type in zip(batch.columns, self._types, strict=True)
         ]
         lines = []
         for row in zip(*columns, strict=True):
@@ -51,12 +53,23 @@ class JsonWriter:
         """Nothing is held."""
 
 
+#: Logical types that are numbers of JSON, with all their digits.
+_NUMBERS = frozenset(("DECIMAL", "HUGEINT", "UHUGEINT", "UBIGINT"))
+
+
+def _texts(array: Any, column_type: ColumnType) -> list[str]:
+    """The values of a column as JSON."""
+    node = column_type.logical
+    values = array.to_pylist() if node is None else shown_images(array, column_type)
+    if column_type.kind is Kind.JSON or (node is not None and (node.is_nested or node.name in _NUMBERS)):
+        return ["null" if each is None else str(each) for each in values]
+    return list(map(json_text, values))
+
+
 def json_text(value: Any) -> str:
     """A value as JSON. Infinity and NaN, which JSON does not have, are written as Python does."""
     if isinstance(value, bytes):
         return json.dumps({"$base64": True, "encoded": base64.b64encode(value).decode("ascii")})
-    if isinstance(value, datetime | date | time):
+    if isinstance(value, datetime):
         return json.dumps(value.isoformat())
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=False)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from audiomem_sql.columns.column import Column, quote
 from audiomem_sql.columns.shown import shown_images
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.exporting.contract import Shape
 
 
@@ -44,4 +45,15 @@ class SqliteWriter:
 def _definition(column: Column) -> str:
     key = " PRIMARY KEY" if column.primary_key else ""
     null = " NOT NULL" if column.not_null and not key else ""
-    return f"{quote(column.name)} {str(column.type).partition('[')[0] or 'TEXT'}{key}{null}"
+    return f"{quote(column.name)}{_declared(column.type)}{key}{null}"
+
+
+def _declared(column_type: ColumnType) -> str:
+    """The type that is declared; one that SQLite would take for a number would change texts of digits."""
+    node = column_type.logical
+    if node is None:
+        plain = str(column_type).partition("[")[0] or "TEXT"
+        return " JSON TEXT" if plain == "JSON" else f" {plain}"
+    if node.name == "UBIGINT":  # an integer, or a text where SQLite has none
+        return ""
+    return f" {node.name} TEXT" if node.name.startswith(("DATE", "TIME")) else " TEXT"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import math
-from datetime import date, datetime, time
+import re
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.columns.shown import shown_images
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import LimitError, MissingExtraError
 from audiomem_sql.exporting.contract import Shape
 
@@ -18,6 +21,8 @@ ROWS, CHARACTERS = 1_048_576, 32_767
 #: Integers that a number of Excel, a double, holds.
 _EXACT = 1 << 53
 _EARLIEST = date(1900, 3, 1)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SECOND = re.compile(rf"{_DAY.pattern} \d{{2}}:\d{{2}}:\d{{2}}")
 
 
 class WorkbookWriter:
@@ -32,6 +37,7 @@ class WorkbookWriter:
                 remedy="pip install 'audiomem-sql[excel]'.",
             ) from None
         self._path, self._names = path, [column.name for column in shape.columns]
+        self._types = [column.type for column in shape.columns]
         self._book = openpyxl.Workbook(write_only=True)
         title = "".join("_" if letter in "[]:*?/\\" else letter for letter in shape.name)[:31]
         self._sheet = self._book.create_sheet(title or "Sheet1")
@@ -42,7 +48,8 @@ class WorkbookWriter:
         """Add rows. LimitError for more than a sheet has, or a text that is longer than a cell."""
         from openpyxl.utils.exceptions import IllegalCharacterError
 
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        columns = map(_values, batch.columns, self._types)
+        for row in zip(*columns, strict=True):
             self._rows += 1
             if self._rows > ROWS:
                 raise LimitError(
@@ -75,6 +82,19 @@ class WorkbookWriter:
         )
 
 
+def _values(array: Any, column_type: ColumnType) -> list[Any]:
+    """The values of a column; those of logical types are what SQL sees, but for dates that cells may hold."""
+    node = column_type.logical
+    if node is None:
+        return list(array.to_pylist())
+    images = shown_images(array, column_type)
+    if node.name == "DATE":
+        return [date.fromisoformat(each) if each and _DAY.fullmatch(each) else each for each in images]
+    if node.name in ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"):
+        return [datetime.fromisoformat(each) if each and _SECOND.fullmatch(each) else each for each in images]
+    return images
+
+
 def _cell(sheet: Any, value: Any) -> Any:
     """A value as a cell holds it; what none holds exactly is text."""
     if value is None or isinstance(value, bool | float | str):
@@ -84,17 +104,13 @@ def _cell(sheet: Any, value: Any) -> Any:
     if isinstance(value, int):
         return value if -_EXACT <= value <= _EXACT else str(value)
     if isinstance(value, datetime):
-        exact = value.tzinfo is None and value.date() >= _EARLIEST and not value.microsecond
+        exact = value.date() >= _EARLIEST and not value.microsecond
         return value if exact else value.isoformat(" ")
     if isinstance(value, date):
         return value if value >= _EARLIEST else value.isoformat()
-    if isinstance(value, time):
-        return value.isoformat()
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+    return json.dumps(value)
 
 
 def _number(sheet: Any, value: float) -> Any:

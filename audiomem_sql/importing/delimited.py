@@ -23,6 +23,7 @@ from audiomem_sql.errors import (
 )
 from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import MisfitError, Wishes
+from audiomem_sql.importing.declared_texts import stored_array, stored_field
 from audiomem_sql.importing.delimited_sql import TextColumn, doubtful, is_bad, value
 from audiomem_sql.importing.delimited_types import decided
 from audiomem_sql.importing.duckdb_connection import (
@@ -104,9 +105,8 @@ class DelimitedRows:
             self._reading(),
             reader(self._made, f"SELECT {self._values()} FROM ({self._rows()}) LIMIT 0") as none,
         ):
-            return pa.schema(
-                [item.with_name(name) for item, name in zip(none.schema, self._names, strict=True)]
-            )
+            items = zip(none.schema, self._columns, strict=True)
+            return pa.schema([stored_field(column) or item.with_name(column.name) for item, column in items])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows; see ``RowSource``."""
@@ -128,7 +128,10 @@ class DelimitedRows:
             asked += [f"g{i}" for i, _ in columns]
             texts = ", ".join(f"g{i}" for i, _ in columns)
             inner = f"SELECT {', '.join(asked)} FROM ({self._rows(rejects)})"
-            outer = f"* EXCLUDE ({texts}), CASE WHEN fault IS NOT NULL THEN [{texts}] END AS line"
+            wanted = "fault IS NOT NULL"
+            if self._bad.mode != REFUSE and any(column.logical for column in self._columns):
+                wanted = "true"  # the engine tells what is wrong
+            outer = f"* EXCLUDE ({texts}), CASE WHEN {wanted} THEN [{texts}] END AS line"
             statement = f"SELECT {outer} FROM ({inner}){order}"
         before = 0
         with self._reading():
@@ -163,24 +166,36 @@ class DelimitedRows:
                 not is_exact(text, float(text)) for text in doubt.drop_null().to_pylist()
             ):
                 raise MisfitError
-        values = pa.RecordBatch.from_arrays(batch.columns[:width], names=self._names)
         faults = batch.column(width + len(checks))
-        if faults.null_count == len(faults):
-            return values
+        if faults.null_count == len(faults) and not any(column.logical for column in self._columns):
+            return pa.RecordBatch.from_arrays(batch.columns[:width], names=self._names)
+        found = {int(row): faults[row].as_py() for row in np.flatnonzero(faults.is_valid())}
+        arrays = list(batch.columns[:width])
+        fields = [pa.field(name, array.type) for name, array in zip(self._names, arrays, strict=True)]
+        for place, column in enumerate(self._columns):
+            if (field := stored_field(column)) is not None:
+                fields[place] = field
+                arrays[place], misfits = stored_array(column, arrays[place])
+                found |= {row: place for row in misfits if row not in found}
         good = np.ones(len(batch), bool)
-        for row in np.flatnonzero(faults.is_valid()):
-            column = self._columns[faults[row].as_py()]
+        for row in sorted(found):
+            column = self._columns[found[row]]
             if not column.declared:
                 raise MisfitError
-            texts = batch.column(width + len(checks) + 1)[row].as_py()
+            if self._bad.mode == REFUSE and column.logical is not None:
+                text, texts = batch.column(found[row])[row].as_py(), []
+            else:
+                texts = batch.column(width + len(checks) + 1)[row].as_py()
+                text = texts[found[row]]
             self._bad.add(
                 _line(texts, self._groups[0].delimiter),
-                f"{texts[faults[row].as_py()]!r:.80} is no {column.type} for the column {column.name}",
+                f"{text!r:.80} is no {column.logical or column.type} for the column {column.name}",
                 self._inputs.label,
                 f"row {before + row + 1}",
             )
             good[row] = False
-        return values.filter(pa.array(good))
+        values = pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+        return values if good.all() else values.filter(pa.array(good))
 
     def _rows(self, rejects: str | None = None) -> str:
         """A query of all rows as texts g0, g1 …; rejects: the table for lines that are no rows."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from audiomem_sql.columns.column import Column
-from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.importing.duckdb_connection import literal
 from audiomem_sql.importing.text_values import DATE as DAY
 from audiomem_sql.importing.text_values import NUMBER, SAFE_DIGITS, TIME, ZONED
@@ -23,7 +23,8 @@ TEXT, INTEGER, REAL, BOOLEAN, DATE, TIMESTAMP, ZONED_TIMESTAMP, TIME_OF_DAY = (
     "TIMESTAMPTZ",
     "TIME",
 )
-#: Kinds that a declared column is read as; texts of any other are handed to the engine, which converts them.
+#: Kinds that a declared column is read as; texts of any other, and of logical types, are handed to the
+#: engine, which converts them.
 _DECLARED = {
     Kind.INTEGER: INTEGER,
     Kind.REAL: REAL,
@@ -34,15 +35,21 @@ _DECLARED = {
 
 @dataclass(frozen=True, slots=True)
 class TextColumn:
-    """A column of texts and the type of its values. declared: said by the user, not by the texts."""
+    """A column of texts and the type of its values.
+
+    declared: said by the user, not by the texts. logical: of a declared column that the engine converts.
+    """
 
     name: str
     type: str = TEXT
     declared: bool = False
+    logical: ColumnType | None = None
 
     @classmethod
     def of(cls, column: Column) -> TextColumn:
         """A declared column."""
+        if column.type.logical is not None:
+            return cls(column.name, TEXT, True, column.type)
         return cls(column.name, _DECLARED.get(column.type.kind, TEXT), True)
 
 
@@ -50,7 +57,10 @@ def value(text: str, column: TextColumn) -> str:
     """The value of ``text``, an expression; NULL for one that is none."""
     kind = column.type
     if kind == TEXT:
-        return text
+        node = None if column.logical is None else column.logical.logical
+        if node is None or node.name == "ENUM":
+            return text
+        return f"CASE WHEN trim({text}) <> '' THEN {text} END"
     if kind == BOOLEAN and column.declared:
         plain = f"lower(trim({text}))"
         yes, no = "'true', '1', 't', 'yes'", "'false', '0', 'f', 'no'"

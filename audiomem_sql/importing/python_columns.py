@@ -244,7 +244,8 @@ def _declared(values: list[Any], column: Column, holds_json: bool) -> pa.Array:
         return pa.array(values, pa.bool_())
     if types <= {bytes}:
         return pa.array(values, pa.binary())
-    if types <= {list}:
+    node = column.type.logical
+    if types <= {list} and (node is None or not node.is_nested):
         plain = [None if value is None else [_number(each) for each in value] for value in values]
         return pa.array(plain)
     if types <= {datetime}:

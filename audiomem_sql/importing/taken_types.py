@@ -10,10 +10,13 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import infer
-from audiomem_sql.columns.types import Kind
+from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.types import STORED, ColumnType, Kind, arrow_type
 from audiomem_sql.errors import SchemaError
 
-JSON_FIELD = {b"audiomem:type": b"JSON"}
+#: In the metadata of a field: the type of its column.
+TYPE = b"audiomem:type"
+JSON_FIELD = {TYPE: b"JSON"}
 
 
 def takes(data_type: pa.DataType) -> bool:
@@ -29,7 +32,8 @@ def takes(data_type: pa.DataType) -> bool:
 def taken(item: pa.Field) -> pa.Field:
     """The field that is stored in place of one that no column takes.
 
-    An ENUM is the type of its values, a union is JSON, and what else has no type is TEXT.
+    An ENUM whose values nobody tells is the type of its values, a union is JSON, and what else has no type is
+    TEXT.
     """
     if types.is_dictionary(item.type):
         return item.with_type(item.type.value_type)
@@ -38,6 +42,12 @@ def taken(item: pa.Field) -> pa.Field:
     if types.is_nested(item.type):
         return item.with_type(pa.string()).with_metadata(JSON_FIELD)
     return item.with_type(pa.string()).remove_metadata()
+
+
+def told(item: pa.Field, column_type: ColumnType) -> pa.Field:
+    """The field of the stored values of a logical type that the source tells of a column."""
+    own = {STORED: b"1", TYPE: str(column_type).encode()}
+    return item.with_type(arrow_type(column_type)).with_metadata({**(item.metadata or {}), **own})
 
 
 def cast(array: pa.Array, item: pa.Field) -> pa.Array:
@@ -52,6 +62,16 @@ def cast(array: pa.Array, item: pa.Field) -> pa.Array:
     if types.is_decimal(array.type):
         text = "{:f}".format
     return pa.array([None if value is None else text(value) for value in array.to_pylist()], item.type)
+
+
+def combined(array: Any) -> Any:
+    """An array of one that may be chunked."""
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def has_interval(node: Node) -> bool:
+    """Whether a type is INTERVAL, or has it inside, which pyarrow does not write to Parquet."""
+    return node.name == "INTERVAL" or any(map(has_interval, node.children))
 
 
 def _plain(value: Any) -> Any:
