@@ -23,6 +23,7 @@ from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.logical.opaque import has_opaque, without_opaque
+from audiomem_sql.columns.logical.plain_arrays import is_plain, plain
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.packed_vectors import vector_dtype
 from audiomem_sql.columns.stored_values import array_of
@@ -131,18 +132,12 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         _find_invalid_text(column, chunk, first)
         raise
     while True:
-        if has_opaque(chunk.type):
+        if not is_plain(chunk.type):
+            chunk = plain(chunk)
+        elif has_opaque(chunk.type):
             chunk = without_opaque(chunk)
         elif isinstance(chunk, pa.ExtensionArray):
             chunk = chunk.storage
-        elif types.is_dictionary(chunk.type):
-            chunk = chunk.dictionary_decode()
-        elif types.is_run_end_encoded(chunk.type):
-            chunk = kernels().call_function("run_end_decode", [chunk])
-        elif str(chunk.type) == "string_view":
-            chunk = chunk.cast(pa.large_string())
-        elif str(chunk.type) == "binary_view":
-            chunk = chunk.cast(pa.large_binary())
         else:
             break
     if types.is_large_string(chunk.type) or types.is_large_binary(chunk.type):
