@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.byte_planes import from_planes, to_planes, width_of
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.fixed import from_stored, to_stored
 from audiomem_sql.columns.logical.nested import decode_nested, encode_nested
@@ -74,7 +75,10 @@ def decode_block(node: Node, data: bytes, start: int, there: BoolArray, decode: 
 
 
 class _Budget:
-    """What the nodes of a block hold, counted before memory is taken for it: NULLs take bytes, too."""
+    """What the nodes of a block hold, counted alike where it is written and where it is read.
+
+    All but the bytes of texts and blobs is counted before memory is taken for it: NULLs take bytes, too.
+    """
 
     def __init__(self) -> None:
         self.elements = self.bytes = 0
@@ -96,11 +100,7 @@ class _Writer:
         self._budget = _Budget()
 
     def element(self, node: Node, array: Any) -> None:
-        if not self._budget.take(node, len(array)):
-            raise LimitError(
-                f"nested values that are stored together have more than {MAX_ELEMENTS:,} items, or 1 GiB",
-                remedy="Divide them over several rows; of a T[n] that is NULL inside of another type count n",
-            )
+        self._check(self._budget.take(node, len(array)))
         if node.name == "NULL":
             return
         if node.name in ("LIST", "MAP"):
@@ -123,8 +123,16 @@ class _Writer:
             numbers = np.where(valid(array), raw, 0).astype(dtype)
             self._parts.append(_pack_floats(numbers.view(f"<u{dtype.itemsize}")))
         else:
-            kind = _leaf_type(node)
-            self._part(_stored(node, array), kind)
+            stored = _stored(node, array)
+            self._check(self._budget.take_bytes(_content(stored)))
+            self._part(stored, _leaf_type(node))
+
+    def _check(self, has_room: bool) -> None:
+        if not has_room:
+            raise LimitError(
+                f"nested values that are stored together have more than {MAX_ELEMENTS:,} items, or 1 GiB",
+                remedy="Divide them over several rows; of a T[n] that is NULL inside of another type count n",
+            )
 
     def _marks(self, array: Any) -> None:
         self._part(pa.array(np.ones(len(array), np.bool_), mask=~valid(array)), _BITS)
@@ -158,8 +166,7 @@ class _Reader:
             numbers = self._floats(count, np.dtype(_FLOATS[node.name]).itemsize)
             return pa.Array.from_buffers(target, count, [_bits(there), pa.py_buffer(numbers)])
         values = self._part(_leaf_type(node), count)
-        if values.type in (pa.string(), pa.binary()):
-            _check(self._budget.take_bytes(values.nbytes - 4 * count))
+        _check(self._budget.take_bytes(_content(values)))
         return _shown(node, target, values)
 
     def _lists(self, node: Node, target: Any, count: int) -> Any:
@@ -216,11 +223,19 @@ def _width(node: Node) -> int:
         return np.dtype(_FLOATS[node.name]).itemsize
     if node.name in ("NULL", "BOOLEAN", "ARRAY", "STRUCT"):
         return 1
-    if node.name in ("VARCHAR", "JSON", "BLOB"):
-        return 4
     if node.name in ("LIST", "MAP"):
         return 24  # a length, an offset, and what it takes to make one of the other
-    return 8 if node.name in ITEMS or not node.bytes else node.bytes
+    if node.name in ("VARCHAR", "JSON", "BLOB"):
+        return 4  # and what is in it, see ``_content``
+    return 8 if node.name in ITEMS or node.is_integer else 4
+
+
+def _content(array: Any) -> int:
+    """The bytes of texts and blobs; of others they are counted before."""
+    if array.type not in (pa.string(), pa.binary()) or not len(array):
+        return 0
+    offsets, _ = string_buffers(array)
+    return int(offsets[-1]) - int(offsets[0])
 
 
 def _pack_floats(numbers: Any) -> bytes:
