@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact
 from typing import Any
 
-from audiomem_sql.columns.logical.parsing import exact_number
+from audiomem_sql.columns.logical.exact_numbers import exact_number
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.udfs.function import INNOCUOUS, INTEGER, TEXT, Function
 

@@ -145,7 +145,10 @@ class ColumnWriter:
 
     def encode(self, array: pa.Array) -> EncodedBlock:
         """One block's rows, encoded and compressed. Called from several threads."""
-        encoding, raw = encode(array, self.type)
+        try:
+            encoding, raw = encode(array, self.type)
+        except LimitError as error:
+            raise error.at(place=f"column {self.name}") from None
         if len(raw) > MAX_BLOCK_BYTES:
             raise LimitError(
                 "a row is over the limit of 1 GiB", place=f"column {self.name}", remedy="Divide the row."

@@ -21,17 +21,20 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.byte_planes import from_planes, to_planes, width_of
+from audiomem_sql.blocks.strings import string_buffers
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.fixed import from_stored, to_stored
 from audiomem_sql.columns.logical.nested import decode_nested, encode_nested
 from audiomem_sql.columns.logical.node import ITEMS, Node
 from audiomem_sql.columns.types import ColumnType, Kind, arrow_type, stored_kind
 from audiomem_sql.columns.views import valid
-from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.errors import DamagedFileError, LimitError
 
 _HEADER = struct.Struct("<BII")
 #: Numbers among which no equal ones are looked for.
 _FEW = 16
+#: What the nodes of a block hold together at most: elements, and bytes of them in memory.
+MAX_ELEMENTS, MAX_BYTES = 1 << 27, 1 << 30
 _FLOATS = {"HALF": "<f2", "FLOAT": "<f4", "DOUBLE": "<f8"}
 _KINDS = {"BOOLEAN": Kind.BOOLEAN, "VARCHAR": Kind.TEXT, "JSON": Kind.TEXT, "BLOB": Kind.BLOB}
 _INTEGER, _BITS = ColumnType(Kind.INTEGER), ColumnType(Kind.BOOLEAN)
@@ -41,7 +44,10 @@ Decode = Callable[[int, bytes, int, int, ColumnType], Any]
 
 
 def encode_block(node: Node, cells: pa.Array, encode: Encode) -> bytes:
-    """The parts of the values of a stored array that are not NULL."""
+    """The parts of the values of a stored array that are not NULL.
+
+    LimitError for more than a block may hold.
+    """
     there = valid(cells)
     values = decode_nested(node, cells if there.all() else cells.filter(pa.array(there)))
     parts: list[bytes] = []
@@ -68,12 +74,33 @@ def decode_block(node: Node, data: bytes, start: int, there: BoolArray, decode: 
     return cells.take(pa.array(np.where(there, places, 0), mask=~there))
 
 
+class _Budget:
+    """What the nodes of a block hold, counted alike where it is written and where it is read.
+
+    All but the bytes of texts and blobs is counted before memory is taken for it: NULLs take bytes, too.
+    """
+
+    def __init__(self) -> None:
+        self.elements = self.bytes = 0
+
+    def take(self, node: Node, count: int) -> bool:
+        """Count the elements of a node; False if there is no room for them."""
+        self.elements += count
+        return self.take_bytes(count * _width(node))
+
+    def take_bytes(self, size: int) -> bool:
+        self.bytes += size
+        return self.elements <= MAX_ELEMENTS and self.bytes <= MAX_BYTES
+
+
 class _Writer:
     def __init__(self, parts: list[bytes], encode: Encode) -> None:
         self._parts = parts
         self._encode = encode
+        self._budget = _Budget()
 
     def element(self, node: Node, array: Any) -> None:
+        self._check(self._budget.take(node, len(array)))
         if node.name == "NULL":
             return
         if node.name in ("LIST", "MAP"):
@@ -96,8 +123,16 @@ class _Writer:
             numbers = np.where(valid(array), raw, 0).astype(dtype)
             self._parts.append(_pack_floats(numbers.view(f"<u{dtype.itemsize}")))
         else:
-            kind = _leaf_type(node)
-            self._part(_stored(node, array), kind)
+            stored = _stored(node, array)
+            self._check(self._budget.take_bytes(_content(stored)))
+            self._part(stored, _leaf_type(node))
+
+    def _check(self, has_room: bool) -> None:
+        if not has_room:
+            raise LimitError(
+                f"nested values that are stored together have more than {MAX_ELEMENTS:,} items, or 1 GiB",
+                remedy="Divide them over several rows; of a T[n] that is NULL inside of another type count n",
+            )
 
     def _marks(self, array: Any) -> None:
         self._part(pa.array(np.ones(len(array), np.bool_), mask=~valid(array)), _BITS)
@@ -112,8 +147,10 @@ class _Reader:
         self._data = data
         self.at = at
         self._decode = decode
+        self._budget = _Budget()
 
     def element(self, node: Node, count: int) -> Any:
+        _check(self._budget.take(node, count))
         target = arrow_of(node)
         if node.name == "NULL":
             return pa.nulls(count)
@@ -128,14 +165,16 @@ class _Reader:
             there = self._marks(count)
             numbers = self._floats(count, np.dtype(_FLOATS[node.name]).itemsize)
             return pa.Array.from_buffers(target, count, [_bits(there), pa.py_buffer(numbers)])
-        return _shown(node, target, self._part(_leaf_type(node), count))
+        values = self._part(_leaf_type(node), count)
+        _check(self._budget.take_bytes(_content(values)))
+        return _shown(node, target, values)
 
     def _lists(self, node: Node, target: Any, count: int) -> Any:
         lengths = self._part(_INTEGER, count)
         there = valid(lengths)
         numbers = np.where(there, np.frombuffer(lengths.buffers()[1] or bytes(8 * count), np.int64, count), 0)
         total = int(numbers.sum())
-        if (numbers < 0).any() or (numbers > 1 << 31).any() or total >= 1 << 31:
+        if (numbers < 0).any() or (numbers > MAX_ELEMENTS).any() or total > MAX_ELEMENTS:
             raise DamagedFileError("a block of lists has a length that is out of range")
         offsets = np.concatenate([[0], np.cumsum(numbers)]).astype(np.int32)
         children = [self.element(child, total) for child in node.children]
@@ -171,6 +210,32 @@ class _Reader:
                 raise DamagedFileError("a part of no values holds some")
             return pa.nulls(0, arrow_type(kind))
         return self._decode(encoding, data, count, nulls, kind)
+
+
+def _check(has_room: bool) -> None:
+    if not has_room:
+        raise DamagedFileError("a block of nested values claims more than any that is written")
+
+
+def _width(node: Node) -> int:
+    """The bytes that an element of a node takes in memory, less those of what is inside of it."""
+    if node.name in _FLOATS:
+        return np.dtype(_FLOATS[node.name]).itemsize
+    if node.name in ("NULL", "BOOLEAN", "ARRAY", "STRUCT"):
+        return 1
+    if node.name in ("LIST", "MAP"):
+        return 24  # a length, an offset, and what it takes to make one of the other
+    if node.name in ("VARCHAR", "JSON", "BLOB"):
+        return 4  # and what is in it, see ``_content``
+    return 8 if node.name in ITEMS or node.is_integer else 4
+
+
+def _content(array: Any) -> int:
+    """The bytes of texts and blobs; of others they are counted before."""
+    if array.type not in (pa.string(), pa.binary()) or not len(array):
+        return 0
+    offsets, _ = string_buffers(array)
+    return int(offsets[-1]) - int(offsets[0])
 
 
 def _pack_floats(numbers: Any) -> bytes:

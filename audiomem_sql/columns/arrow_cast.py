@@ -131,26 +131,31 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         _find_invalid_text(column, chunk, first)
         raise
     while True:
-        if _is_foreign(chunk.type):
+        if _is_rare(chunk.type):
+            from audiomem_sql.columns.logical.plain_arrays import plain
+
+            chunk = plain(chunk)
+        elif _is_foreign(chunk.type):
             from audiomem_sql.columns.logical.opaque import without_opaque
 
             chunk = without_opaque(chunk)
         elif isinstance(chunk, pa.ExtensionArray):
             chunk = chunk.storage
-        elif types.is_dictionary(chunk.type):
-            chunk = chunk.dictionary_decode()
-        elif types.is_run_end_encoded(chunk.type):
-            chunk = kernels().call_function("run_end_decode", [chunk])
-        elif str(chunk.type) == "string_view":
-            chunk = chunk.cast(pa.large_string())
-        elif str(chunk.type) == "binary_view":
-            chunk = chunk.cast(pa.large_binary())
         else:
             break
     if types.is_large_string(chunk.type) or types.is_large_binary(chunk.type):
         yield from _halves(chunk)
     else:
         yield chunk
+
+
+def _is_rare(kind: ArrowType) -> bool:
+    """Whether a type has lists of a layout that Arrow's functions do not take."""
+    if not types.is_nested(kind):
+        return False
+    from audiomem_sql.columns.logical.plain_arrays import is_plain
+
+    return not is_plain(kind)
 
 
 def _is_foreign(kind: ArrowType) -> bool:

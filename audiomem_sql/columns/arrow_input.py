@@ -256,17 +256,25 @@ def _from_pandas(
         objects = series.dtype == object
         if schema is None or not objects:
             try:
-                made = array_of_values(name, list(series)) if objects else pa.Array.from_pandas(series)
+                made = (
+                    array_of_values(name, list(series), nan_is_null=True)
+                    if objects
+                    else pa.Array.from_pandas(series)
+                )
                 item, chunks = _arrow(made)
                 told = {BACKEND: backend_of(series.dtype, item.type)}
                 told |= {_OBJECTS: b"1"} if objects else {}
                 return item.with_metadata(told), chunks
             except (pa.ArrowException, TypeError, ValueError, OverflowError):
                 pass  # the schema, or the error of the inference, will tell
-        return [None if isinstance(value, float) and value != value else value for value in series]
+        return [None if _is_nan(value) else value for value in series]
 
     columns, metadata = columns_of(frame, schema, index)
     return len(frame), _named((name, source(name, series)) for name, series in columns), metadata
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and value != value
 
 
 def _from_polars(series: Any) -> _Source:
@@ -285,9 +293,13 @@ def _from_polars(series: Any) -> _Source:
 
 
 def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
+    series = getattr(sys.modules.get("pandas"), "Series", None)
+
     def source(name: str, values: Any) -> _Source:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return _arrow(values)
+        if series is not None and isinstance(values, series):
+            return [None if _is_nan(value) else value for value in values]  # as in a data frame
         if isinstance(values, np.ndarray):
             if values.ndim == 2 and values.dtype.kind == "f" and values.shape[1]:
                 flat = pa.array(np.ascontiguousarray(values).ravel())

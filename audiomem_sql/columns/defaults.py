@@ -6,6 +6,7 @@ CURRENT_TIMESTAMP or (random()), is evaluated for each row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -21,6 +22,8 @@ from audiomem_sql.columns.expressions import (
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import DataTypeError, SchemaError
+
+_NUMBER = re.compile(r"([+-]?)\s*((?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]{1,5})?)")
 
 
 def check_default(column: Column) -> None:
@@ -55,13 +58,21 @@ def values(column: Column, count: int) -> list[StoredValue]:
     if column.default is None:
         return [None] * count
     _functions(column)
+    node = column.type.logical
     try:
-        evaluated = evaluate(column.default, count)
+        literal = _digits(column.default) if node is not None and node.is_number else None
+        evaluated = evaluate(column.default, count) if literal is None else [literal] * count
         return [convert(value, column) for value in evaluated]
     except DataTypeError as error:
         raise refusal(column.name, f"the default {column.default}: {error.what}", error.remedy) from None
     except SchemaError as error:
         raise refusal(column.name, f"the default {column.default}: {error.what}") from None
+
+
+def _digits(default: str) -> str | None:
+    """A number as it is written, of which SQLite would keep 15 digits; None for any other expression."""
+    found = _NUMBER.fullmatch(default.strip("() \t\r\n"))
+    return None if found is None else (found[1] or "") + found[2].replace("_", "")
 
 
 def sql_values_of(column: Column, count: int) -> list[SqlValue]:

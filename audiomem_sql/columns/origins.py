@@ -192,7 +192,7 @@ def _plain(data_type: ArrowType) -> ArrowType:
 
 
 def _categories(item: ArrowField, chunks: Sequence[ArrowArray], data_type: ArrowType) -> ArrowArray | None:
-    """The values of a dictionary, each once and none NULL; None if its chunks have several.
+    """The values of a dictionary, each once and none NULL; None if there are several, or none can be told.
 
     SchemaError if these contradict each other on an order that means something. Of several of which one goes
     on where the others end it is that one.
@@ -210,7 +210,10 @@ def _categories(item: ArrowField, chunks: Sequence[ArrowArray], data_type: Arrow
             )
         return None
     kinds = longest if longest.type == data_type else longest.cast(data_type)
-    return kinds.drop_null().unique()
+    try:
+        return kinds.drop_null().unique()
+    except pa.ArrowNotImplementedError:  # lists, structs, UUIDs, JSON, of which Arrow makes no categories
+        return None
 
 
 def _is_exact(first: ArrowType, second: ArrowType) -> bool:

@@ -7,10 +7,13 @@ a ``time`` with a zone is a TIMETZ, integers beyond 64 bits are wider ones, and 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
@@ -18,39 +21,98 @@ from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.errors import DataTypeError
 
 _REMEDY = "Convert them to one type, or give a schema"
+_NULLS = ("NAType", "NaTType")  # pandas.NA, pandas.NaT
 _FAULTS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 
-def array_of_values(name: str, values: Sequence[Any]) -> ArrowArray:
-    """The values of column ``name``; pandas' NULLs and NaN are NULL.
+def array_of_values(name: str, values: Sequence[Any], *, nan_is_null: bool = False) -> ArrowArray:
+    """The values of column ``name``; pandas' NULLs are NULL, and NaN where no type with a NaN holds them.
 
+    nan_is_null: NaN is NULL anyway, as in a column of pandas, but for NaN inside of lists.
     DataTypeError, naming the column and where it can the row, if no type holds all of them.
     """
+    given = values
     try:
-        made = _made(values, None)
+        made = _made(values, None, nan_is_null)
     except _FAULTS as error:
         wider = _integers(values) or _times(values)
         if wider is not None:
             return wider
-        raise _refused(name, values, error) from error
+        _check_finite(name, enumerate(values))
+        values = [_usual(value) for value in values]
+        given = [_with_bytes(value) for value in values]
+        try:
+            made = _made(given, None, nan_is_null)
+        except _FAULTS:
+            raise _refused(name, given, error) from error
     if (zoned := _times(values) if types.is_time(made.type) else None) is not None:
         return zoned
     kind = _checked(name, made.type, enumerate(values))
-    if kind == made.type and not types.is_nested(kind):
+    if types.is_decimal(kind) and not nan_is_null:
+        _refuse_nan(name, values)
+    if kind == made.type:
         return made
-    if types.is_nested(kind):  # where NaN is no NULL
+    try:
+        made = _made(given, _storage(kind), nan_is_null)
+        return made if made.type == kind else made.cast(kind)
+    except _FAULTS as error:
+        raise _refused(name, given, error, kind) from error
+
+
+def _made(values: Sequence[Any], kind: ArrowType | None, nan_is_null: bool = False) -> ArrowArray:
+    if nan_is_null:
+        made = pa.array(values, kind, from_pandas=True)
+        if not types.is_nested(made.type):
+            return made
+    else:
         try:
             return pa.array(values, kind)
+        except _FAULTS:  # NULLs of pandas', or NaN beside what is no number
+            pass
+    for without_nan in sorted({nan_is_null, True}):
+        try:
+            return pa.array([None if _is_missing(value, without_nan) else value for value in values], kind)
         except _FAULTS:
-            pass  # a NULL of pandas' is in it
-    try:
-        return _made(values, kind)
-    except _FAULTS as error:
-        raise _refused(name, values, error, kind) from error
+            pass
+    return pa.array(values, kind, from_pandas=True)  # as they stand inside of lists
 
 
-def _made(values: Sequence[Any], kind: ArrowType | None) -> ArrowArray:
-    return pa.array(values, kind, from_pandas=True)
+def _is_missing(value: Any, nan_is_null: bool) -> bool:
+    if isinstance(value, float | np.floating):
+        return nan_is_null and bool(value != value)
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        return bool(np.isnat(value))
+    return type(value).__name__ in _NULLS
+
+
+def _usual(value: Any) -> Any:
+    """A value, with numpy's dates and times of units that Arrow does not have in such as it has."""
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        unit = np.datetime_data(value.dtype)[0]
+        if isinstance(value, np.datetime64) and unit in ("Y", "M", "W", "D"):
+            return value.astype("M8[D]").item()
+        return value.astype(f"{value.dtype.kind}8[s]") if unit in ("W", "D", "h", "m") else value
+    if isinstance(value, list | tuple):
+        return [_usual(item) for item in value]
+    return {key: _usual(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _with_bytes(value: Any) -> Any:
+    """A value, with the bytes of UUIDs, which Arrow takes inside of others only so."""
+    if isinstance(value, uuid.UUID):
+        return value.bytes
+    if isinstance(value, list):
+        return [_with_bytes(item) for item in value]
+    return {key: _with_bytes(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _storage(kind: ArrowType) -> ArrowType:
+    """An Arrow type with bytes for UUIDs."""
+    if kind == pa.uuid():
+        return pa.binary(16)
+    if types.is_struct(kind):
+        return pa.struct([field.with_type(_storage(field.type)) for field in kind])
+    return pa.list_(_storage(kind.value_type)) if types.is_list(kind) else kind
 
 
 def _refused(name: str, values: Sequence[Any], error: Exception, kind: ArrowType = None) -> DataTypeError:
@@ -64,7 +126,7 @@ def _refused(name: str, values: Sequence[Any], error: Exception, kind: ArrowType
         except _FAULTS:
             high = middle
     return DataTypeError(
-        f"column {name} has no type that holds all of its values: {error}",
+        f"column {name} has no type that holds all of its values: {' '.join(str(error).split())}",
         place=f"row {low}",
         remedy=_REMEDY,
     )
@@ -97,7 +159,7 @@ def _opaque(name: str, texts: list[str | None]) -> ArrowArray:
 
 
 def _is_null(value: object) -> bool:
-    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or _is_missing(value, nan_is_null=True)
 
 
 def _checked(name: str, kind: ArrowType, values: Iterable[tuple[int, Any]]) -> ArrowType:
@@ -115,19 +177,44 @@ def _checked(name: str, kind: ArrowType, values: Iterable[tuple[int, Any]]) -> A
     if is_list(kind):
         item = _checked(name, kind.value_type, _items(values))
         return kind if item == kind.value_type else pa.list_(item)
+    if types.is_binary(kind):
+        return _blobs(name, kind, values)
+    if types.is_timestamp(kind):
+        return _moments(name, kind, values)
     if types.is_date(kind):
         _refuse(name, values, datetime, "a time of day stands beside a date")
-    elif types.is_binary(kind):
-        _refuse(name, values, str, "a text stands beside bytes")
+    elif types.is_decimal(kind) or types.is_null(kind):
+        _check_finite(name, values)
     elif types.is_time(kind):
         for row, value in values:
             if isinstance(value, time) and value.tzinfo is not None:
                 raise _mixed(name, row, "a time with a zone stands beside others")
-    elif types.is_timestamp(kind):
-        return _moments(name, kind, values)
     elif types.is_duration(kind) and any(getattr(value, "nanoseconds", 0) for _, value in values):
         return pa.duration("ns")
     return kind
+
+
+def _blobs(name: str, kind: ArrowType, values: Iterable[tuple[int, Any]]) -> ArrowType:
+    there = [(row, value) for row, value in values if not _is_null(value)]
+    are_ids = [isinstance(value, uuid.UUID) for _, value in there]
+    if not any(are_ids):
+        _refuse(name, there, str, "a text stands beside bytes")
+        return kind
+    if not all(are_ids):
+        raise _mixed(name, there[are_ids.index(not are_ids[0])][0], "a UUID stands beside others")
+    return pa.uuid()
+
+
+def _check_finite(name: str, values: Iterable[tuple[int, Any]]) -> None:
+    for row, value in values:
+        if isinstance(value, Decimal) and not value.is_finite():
+            raise _mixed(name, row, f"no DECIMAL is {value}")
+
+
+def _refuse_nan(name: str, values: Sequence[Any]) -> None:
+    for row, value in enumerate(values):
+        if isinstance(value, float) and value != value:
+            raise _mixed(name, row, "no DECIMAL is NaN")
 
 
 def _items(values: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:

@@ -20,8 +20,9 @@ import pyarrow as pa
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.exact_order import compare_numbers
+from audiomem_sql.columns.logical.exact_numbers import exact_number
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS, exact_number
+from audiomem_sql.columns.logical.parsing import PARSERS
 from audiomem_sql.columns.logical.texts import sql_images
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import array_of

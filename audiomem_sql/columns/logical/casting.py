@@ -14,11 +14,13 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.logical.arrow_forms import arrow_of, node_of
+from audiomem_sql.columns.logical.exact_numbers import whole_number
 from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.logical.json_leaves import checked_json, read_json, written_json
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, clock_text, whole_number
+from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, clock_text
+from audiomem_sql.columns.logical.plain_arrays import plain
 from audiomem_sql.columns.logical.texts import interval_text, moment_text
 
 #: From a value that is no list, struct or map to what is gathered of it.
@@ -40,11 +42,14 @@ def stored_of_arrow(node: Node, array: Any) -> Any:
 
     UnfitError for what does not fit.
     """
+    array = plain(array)
     if array.null_count == len(array):
         return pa.nulls(len(array), stored_type(node) if not node.is_nested else pa.binary())
     try:
         cast = _cast(node, array)
         if cast is not None:
+            if node.is_nested:
+                cast.validate(full=True)
             return stored_form(node, cast)
     except _FAULTS:
         pass  # which row it was is found value by value
@@ -132,8 +137,9 @@ def _nested_values(array: Any) -> list[Any]:
         ]
     if types.is_map(kind):
         items: list[Any] = list(zip(_values(array.keys), _values(array.items), strict=True))
-    elif str(kind).startswith(("list<", "fixed_size_list<", "large_list<", "list_view<", "large_list_view<")):
+    elif str(kind).startswith(("list<", "fixed_size_list<", "large_list<")):
         array = array.cast(pa.list_(kind.value_type))
+        array.validate(full=True)
         items = _values(array.values)
     else:  # a union
         return list(array.to_pylist())

@@ -51,7 +51,7 @@ MAX_PRECISION: Final = 76
 DECIMAL_DEFAULT: Final = (18, 3)
 #: Types in types, and characters of the spelling of a type.
 MAX_DEPTH, MAX_CHARACTERS = 64, 1 << 20
-#: Items of a list of fixed length.
+#: Items of a list of fixed length, with those of such lists in it.
 MAX_ITEMS = 1 << 24
 
 
@@ -78,9 +78,15 @@ class Node:
                     f"DECIMAL({precision}, {scale}) is not a type",
                     remedy=f"It has 1 to {MAX_PRECISION} digits, of which 0 to all are behind the point",
                 )
-        elif self.name == "ARRAY" and not 1 <= self.numbers[0] <= MAX_ITEMS:
+        elif self.name == "ARRAY" and (self.numbers[0] < 1 or self.items > MAX_ITEMS):
             raise SchemaError(
-                f"{self} is not a type", remedy=f"A list of fixed length has 1 to {MAX_ITEMS:,} items"
+                f"{self} is not a type",
+                remedy=f"A list of fixed length has 1 to {MAX_ITEMS:,} items, with those of such lists in it",
+            )
+        elif self.name == "STRUCT" and self.items > max(MAX_ITEMS, len(self.words)):
+            raise SchemaError(
+                "the type is too large",
+                remedy=f"Its lists of fixed length have at most {MAX_ITEMS:,} items in all",
             )
         elif self.name == "ENUM" and len(set(self.words)) < len(self.words):
             raise SchemaError("an ENUM has a value twice", remedy="Name each value once")
@@ -113,6 +119,13 @@ class Node:
     def depth(self) -> int:
         """Levels of types in types."""
         return 1 + max((child.depth for child in self.children), default=0)
+
+    @property
+    def items(self) -> int:
+        """Elements without types in them that lists of fixed length make of one value, NULL or not."""
+        if self.name == "ARRAY":
+            return self.numbers[0] * self.children[0].items
+        return sum(child.items for child in self.children) if self.name == "STRUCT" else 1
 
     @property
     def is_nested(self) -> bool:

@@ -48,15 +48,14 @@ def without_opaque(array: Any) -> Any:
     if types.is_fixed_size_list(kind):
         items = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
         return pa.FixedSizeListArray.from_arrays(without_opaque(items), kind.list_size, mask=mask)
+    offsets = pa.array(array.offsets.to_numpy())  # of a slice they begin in the middle of a buffer
     if types.is_map(kind):
-        pairs = pa.MapArray.from_arrays(
-            array.offsets, without_opaque(array.keys), without_opaque(array.items)
-        )
+        pairs = pa.MapArray.from_arrays(offsets, without_opaque(array.keys), without_opaque(array.items))
         bits = None if not array.null_count else pa.array(valid(array)).buffers()[1]
         buffers = [bits, pairs.buffers()[1]]
         return pa.Array.from_buffers(pairs.type, len(array), buffers, children=[pairs.values])
     make = pa.LargeListArray if types.is_large_list(kind) else pa.ListArray
-    return make.from_arrays(array.offsets, without_opaque(array.values), mask=mask)
+    return make.from_arrays(offsets, without_opaque(array.values), mask=mask)
 
 
 def _values(name: str, storage: Any) -> Any:
@@ -73,13 +72,20 @@ def _time(raw: bytes) -> str:
 
 
 def bit_of_duckdb(raw: bytes) -> str:
-    """The digits of a BIT of DuckDB's: a byte says how many bits in front are unused."""
+    """The digits of a BIT of DuckDB's: a byte says how many bits in front are unused. ValueError for none."""
+    if len(raw) < 2 or raw[0] > 7:
+        raise ValueError("the bytes are no BIT of DuckDB's")
     digits = f"{int.from_bytes(raw[1:], 'big'):0{8 * (len(raw) - 1)}b}"
     return digits[raw[0] :]
 
 
 def bignum_of_duckdb(raw: bytes) -> int:
-    """The number that a BIGNUM of DuckDB's is: three bytes of sign and length, then it; inverted below 0."""
+    """The number that a BIGNUM of DuckDB's is: three bytes of sign and length, then it; inverted below 0.
+
+    ValueError for bytes that are none.
+    """
+    if len(raw) < 4:
+        raise ValueError("the bytes are no BIGNUM of DuckDB's")
     negative = raw[0] < 128
     plain = bytes(255 - byte for byte in raw) if negative else raw
     number = int.from_bytes(plain[3:], "big")

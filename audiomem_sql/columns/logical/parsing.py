@@ -10,84 +10,22 @@ import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
 
+from audiomem_sql.columns.logical.exact_numbers import decimal_unscaled, whole_number
 from audiomem_sql.columns.logical.interval_parts import interval_parts
 from audiomem_sql.columns.logical.node import Node
 
 _DATE = re.compile(r"(-?[0-9]{4,12})-([0-9]{1,2})-([0-9]{1,2})( \(BC\))?")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?")
 _ZONE = re.compile(r"(Z|UTC|[+-][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2})?)?)", re.IGNORECASE)
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?")
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _OFFSET_BIAS = 16 * 3600
 _NANOS = 10**9
 _INT64 = range(-(1 << 63), 1 << 63)
 _INT32 = range(-(1 << 31), 1 << 31)
-
-
-def exact_number(value: Any) -> Decimal:
-    """A number as it was written; of a float its shortest text."""
-    if isinstance(value, bool):
-        raise ValueError("it is a truth value, and no number")
-    if isinstance(value, Decimal):
-        made = value
-    elif isinstance(value, int | np.integer):
-        return Decimal(int(value))
-    elif isinstance(value, float | np.floating):
-        made = Decimal(str(value) if isinstance(value, np.floating) else repr(value))
-    elif isinstance(value, str):
-        text = value.strip()
-        if not _NUMBER.fullmatch(text):
-            raise ValueError("it is no number")
-        made = Decimal(text)
-    else:
-        raise ValueError(f"a {type(value).__name__} is no number")
-    if not made.is_finite():
-        raise ValueError("it is no finite number")
-    return made
-
-
-def decimal_unscaled(node: Node, value: Any) -> int:
-    """The integer that a DECIMAL stores, before it becomes bytes."""
-    precision, scale = node.numbers
-    number = exact_number(value)
-    sign, digits, exponent = number.as_tuple()
-    assert isinstance(exponent, int)
-    if not any(digits):
-        return 0
-    shift = exponent + scale
-    if shift > 2 * precision + len(digits):
-        raise ValueError(f"it has more than {precision - scale} digits before the point")
-    whole: int = int("".join(map(str, digits)))
-    if shift >= 0:
-        whole *= int(10**shift)
-    else:
-        if -shift > len(digits) + 1:
-            raise ValueError(f"it has more than {scale} digits behind the point")
-        whole, rest = divmod(whole, int(10**-shift))
-        if rest:
-            raise ValueError(f"it has more than {scale} digits behind the point")
-    if whole >= 10**precision:
-        raise ValueError(f"it has more than {precision - scale} digits before the point")
-    return -whole if sign else whole
-
-
-def whole_number(value: Any) -> int:
-    """An integer of any size."""
-    number = exact_number(value)
-    if number.adjusted() > 100_000:
-        raise ValueError("it has more than 100,000 digits")
-    try:
-        whole = int(number)
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError("it is no integer") from error
-    if whole != number:
-        raise ValueError("it is no integer")
-    return whole
 
 
 def _decimal(node: Node, value: Any) -> int | bytes:
