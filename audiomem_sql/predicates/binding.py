@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, canonical, parse, render, text_threshold
+from audiomem_sql.columns.time_order import canonical, is_time
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, parse, render, text_threshold
 from audiomem_sql.columns.types import TIME_COLLATION, ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates.bounds import (
@@ -143,9 +144,9 @@ def _time(value: SqlValue | None, collation: str) -> SqlValue | None:
     """The text of a time that a column of times is compared with."""
     if value is None:
         return None
-    if collation == TIME or not isinstance(value, str):
-        return render(parse(value))
-    return canonical(value)
+    if isinstance(value, str) and (collation != TIME or is_time(value)):
+        return canonical(value)
+    return render(parse(value))
 
 
 def _identity(

@@ -21,11 +21,12 @@ from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.exact_order import compare_numbers
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS, exact_number
+from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, exact_number
 from audiomem_sql.columns.logical.texts import sql_images
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import array_of
-from audiomem_sql.columns.timestamps import compare as compare_times
+from audiomem_sql.columns.time_order import Moment, is_time, moment_of
+from audiomem_sql.columns.time_order import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
 from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, clean, text_of
@@ -251,18 +252,27 @@ def _place(node: Node, value: Any) -> tuple[Any, bool] | None:
         return _number_place(node, Fraction(number))
     if not isinstance(value, str):
         return None
+    if node.is_moment and (moment := moment_of(value.strip())):
+        return _moment_place(node, moment)
     try:
         return PARSERS[node.name](node, value), False
     except (ValueError, OverflowError):
-        pass
+        return None
+
+
+def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
+    """As ``_place``. What lies beyond the type is between its last value and the infinity behind it."""
+    infinity = 2**31 - 1 if node.name == "DATE" else INT64_MAX
+    days, seconds, fraction = moment
     if node.name == "DATE":
-        try:
-            micros = PARSERS["TIMESTAMP_MS"](Node("TIMESTAMP_NS"), value)
-        except (ValueError, OverflowError):
-            return None
-        assert isinstance(micros, int)
-        return micros // (86_400 * 10**9), True
-    return None
+        stored, between = days, bool(seconds or fraction)
+    else:
+        digits = len(str(PER_SECOND[node.unit])) - 1
+        stored = (days * 86_400 + seconds) * 10**digits + int(f"0{fraction[:digits].ljust(digits, '0')}")
+        between = len(fraction) > digits
+    if stored >= infinity:
+        return infinity - 1, True
+    return (stored, between) if stored > -infinity else (-infinity, True)
 
 
 def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
@@ -292,8 +302,10 @@ def _has_order(node: Node) -> bool:
 
 def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
     """Whether SQLite compares the value as we do: by number or time, or it is written as the images are."""
-    if node.is_number or node.is_moment:
+    if node.is_number:
         return True
+    if node.is_moment:
+        return is_time(value)
     if between:
         return False
     (image,) = sql_images(node, array_of([stored], ColumnType.of(node)))
