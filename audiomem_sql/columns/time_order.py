@@ -2,9 +2,9 @@
 
 A time is a date of any year, also with ``(BC)`` behind it, and perhaps a time of day with a fraction and a
 zone; all spellings of a moment are equal. In the years 0001 to 9999 ``YYYY-MM-DD HH:MM:SS.fff`` in UTC, less
-the zeros at its end, stands for it, and is compared byte by byte: so ``'2024-05'`` has its place before the first
-of May. Earlier and later moments are compared as numbers. Other texts are above all times if they begin with what
-is above a digit, and below all if they are below ``'0001'``.
+the zeros at its end, stands for it, and is compared byte by byte: so ``'2024-05'`` has its place before the
+first of May. Earlier and later moments are compared as numbers. Other texts are above all times if they begin
+with what is above a digit, and below all if they are below ``'0001'``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Key(NamedTuple):
     """What texts are ordered by.
 
     era: -3 for texts below all times, -2 for -infinity, -1 before the year 1, 0 for the years to 9999, 1
-    behind them, 2 for infinity, 3 for texts above all times. In the eras -1 and 1 the moment decides, elsewhere text.
+    behind them, 2 for infinity, 3 for texts above all times. In the eras -1 and 1 the moment decides,
+    elsewhere the text.
     """
 
     era: int
