@@ -41,7 +41,15 @@ from audiomem_sql.predicates.bounds import (
     Unknown,
 )
 from audiomem_sql.predicates.logical import bind_logical
-from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
+from audiomem_sql.predicates.operands import (
+    EMPTY,
+    SqlValue,
+    Wide,
+    clean,
+    integer_interval,
+    real_interval,
+    text_of,
+)
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 from audiomem_sql.predicates.texts import (
@@ -136,7 +144,7 @@ def _is_by_stored_form(predicate: Predicate, column_type: ColumnType) -> bool:
     if node is None or node.name == "ENUM":
         return False
     if op in (Op.IS, Op.IS_NOT):
-        return isinstance(predicate.value, Stored) or clean(predicate.value) is not None
+        return isinstance(predicate.value, Stored | Wide) or clean(predicate.value) is not None
     return op is Op.IN or op in COMPARISON_BY_OP
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.exact_order import compare_numbers
+from audiomem_sql.columns.exact_order import compare_numbers, is_number
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND, exact_number
 from audiomem_sql.columns.logical.texts import sql_images
@@ -29,7 +30,7 @@ from audiomem_sql.columns.time_order import Moment, is_time, moment_of
 from audiomem_sql.columns.time_order import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
-from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, clean, text_of
+from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, Numeral, SqlValue, Wide, clean, text_of
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 
 _RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
@@ -123,7 +124,7 @@ def bind_logical(
     value = predicate.value
     if isinstance(value, Stored):
         return _on_stored(op, value.value, predicate, column_type, bind_plain)
-    value = clean(value)
+    value = _operand(node, value)
     if value is None:
         return Nothing(unknown=Unknown.ALWAYS)
     if isinstance(value, bytes):  # above every text
@@ -147,6 +148,13 @@ def bind_logical(
     return ImageOrder(
         op=op, operand=value if isinstance(value, str) else text_of(value), column_type=column_type
     )
+
+
+def _operand(node: Node, value: Any) -> SqlValue | None:
+    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits."""
+    if node.is_number and isinstance(value, Numeral | Wide):
+        return value.text if isinstance(value, Numeral) else str(int(value))
+    return clean(value)
 
 
 def _near(
@@ -183,7 +191,7 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
     """IN, which is decided here: by number or time, and of others by the texts of their images."""
     node = column_type.logical
     assert node is not None
-    values = [value if isinstance(value, Stored) else clean(value) for value in predicate.value]
+    values = [value if isinstance(value, Stored) else _operand(node, value) for value in predicate.value]
     present = [value for value in values if value is not None]
     if not present:
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
@@ -243,13 +251,7 @@ def _place(node: Node, value: Any) -> tuple[Any, bool] | None:
     A number out of the type's range lies behind its least or greatest one.
     """
     if node.is_number:
-        try:
-            number = exact_number(value)
-        except ValueError:
-            return None
-        if number.adjusted() > 400 and node.name != "BIGNUM":
-            number = number.copy_sign(number) * 0 + (10**80 if number > 0 else -(10**80))
-        return _number_place(node, Fraction(number))
+        return _place_of_number(node, value)
     if not isinstance(value, str):
         return None
     if node.is_moment and (moment := moment_of(value.strip())):
@@ -258,6 +260,24 @@ def _place(node: Node, value: Any) -> tuple[Any, bool] | None:
         return PARSERS[node.name](node, value), False
     except (ValueError, OverflowError):
         return None
+
+
+def _place_of_number(node: Node, value: Any) -> tuple[Any, bool] | None:
+    """As ``_place``. A text is a number if it is one to the collating sequence."""
+    if isinstance(value, str):
+        if not is_number(value):
+            return None
+        number = Decimal(value)
+    else:
+        try:
+            number = exact_number(value)
+        except ValueError:
+            return None
+    if number and number.adjusted() < -400:
+        number = Decimal("1e-400").copy_sign(number)
+    if number and number.adjusted() > 400 and node.name != "BIGNUM":
+        number = Decimal("1e80").copy_sign(number)
+    return _number_place(node, Fraction(number or 0))
 
 
 def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:

@@ -230,3 +230,48 @@ def test_a_decimal_that_is_no_number_is_refused(path: Path, sql: apsw.Connection
         sql.execute("SELECT id FROM t WHERE price = ?", (Decimal("NaN"),))
     with audiomem_sql.open(path) as table, pytest.raises(DataTypeError, match="parameter 1"):
         table.to_arrow(["id"], "price = ?", [Decimal("Infinity")])
+
+
+def test_a_filter_has_all_digits_of_a_number(tmp_path: Path) -> None:
+    columns = ["u UBIGINT", "h HUGEINT", "d DECIMAL(30,10)", "b BIGNUM"]
+    table = audiomem_sql.create(tmp_path / "t.flac", columns)
+    row = {"u": 2**64 - 1, "h": 2**100, "d": Decimal("1234567890.1234567891"), "b": -(10**40)}
+    table.append([row])
+    for name, value in row.items():
+        step = Decimal("1e-10") if name == "d" else 1
+        for number, expected in ((value, (1, 0, 0)), (value + step, (0, 1, 0)), (value - step, (0, 0, 1))):
+            for op, count in zip("=<>", expected, strict=True):
+                assert table.to_arrow(where=f"{name} {op} {number}").num_rows == count, (name, op, number)
+                assert table.to_arrow(where=f"{name} {op} ?", parameters=[number]).num_rows == count
+            assert table.to_arrow(where=f"{name} IN (5, {number})").num_rows == expected[0]
+            assert table.to_arrow(where=f"{name} IS ?", parameters=[number]).num_rows == expected[0]
+    assert table.delete("u = ?", [2**64 - 2]).deleted == 0
+    assert table.delete("u = ? AND h IN (?)", [2**64 - 1, 2**100]).deleted == 1
+
+
+def test_what_is_a_number_to_the_collating_sequence_is_one_to_a_condition(tmp_path: Path) -> None:
+    connection = apsw.Connection(":memory:")
+    audiomem_sql.register(connection)
+    columns = f"'{tmp_path / 't.flac'}', h HUGEINT, d DECIMAL(5,2)"
+    connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem({columns})")
+    connection.execute("INSERT INTO t VALUES (0, 0), (1, 1), (-1, -1)")
+    table = audiomem_sql.open(tmp_path / "t.flac")
+    for text in (
+        " 1",
+        "1 ",
+        "1.0",
+        "0e999999",
+        "-0e999",
+        "1e-999999",
+        "-1e999999",
+        "1e1234567",
+        "+1",
+        "x",
+        "",
+    ):
+        for op in ("=", "<", ">=", "<>", "IS"):
+            for name in ("h", "d"):
+                query = f"SELECT count(*) FROM t WHERE {{}}{name} {op} ?"
+                bound, free = (connection.execute(query.format(sign), (text,)).get for sign in ("", "+"))
+                assert bound == free, (name, op, text)
+                assert table.to_arrow(where=f"{name} {op} ?", parameters=[text]).num_rows == free
