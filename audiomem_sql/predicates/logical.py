@@ -135,7 +135,7 @@ def bind_logical(
     if isinstance(value, float) and node.is_number and not literal:
         return _near(op, value, predicate, column_type, bind_plain)
     place = None if node.is_nested else _place(node, value)
-    if place is not None and (op in (Op.EQ, Op.NE) or _has_order(node)):
+    if place is not None and (op in (Op.EQ, Op.NE) or _has_order(node, place[0])):
         stored, between = place
         is_usual = literal or _is_canonical(node, value, stored, between)
         if is_usual or op is Op.EQ:
@@ -282,7 +282,7 @@ def _place_of_number(node: Node, value: Any) -> tuple[Any, bool] | None:
 
 def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
     """As ``_place``. What lies beyond the type is between its last value and the infinity behind it."""
-    infinity = 2**31 - 1 if node.name == "DATE" else INT64_MAX
+    infinity = _infinity(node)
     days, seconds, fraction = moment
     if node.name == "DATE":
         stored, between = days, bool(seconds or fraction)
@@ -292,7 +292,13 @@ def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
         between = len(fraction) > digits
     if stored >= infinity:
         return infinity - 1, True
-    return (stored, between) if stored > -infinity else (-infinity, True)
+    if stored > -infinity or (stored == -infinity - 1 and not between):
+        return stored, between
+    return -infinity, True
+
+
+def _infinity(node: Node) -> int:
+    return 2**31 - 1 if node.name == "DATE" else INT64_MAX
 
 
 def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
@@ -315,9 +321,11 @@ def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
     return (whole - low).to_bytes(node.bytes, "big"), between
 
 
-def _has_order(node: Node) -> bool:
-    """Whether the images that SQL sees are in the order of the stored forms."""
-    return node.is_number or node.is_moment or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
+def _has_order(node: Node, stored: Any) -> bool:
+    """Whether the images that SQL sees are in the order of the stored forms, seen from this one."""
+    if node.is_moment:  # the least one is no infinity, and stored below it
+        return bool(stored > -_infinity(node))
+    return node.is_number or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
 
 
 def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import apsw
+import pyarrow as pa
 import pytest
 
 import audiomem_sql
@@ -275,3 +276,30 @@ def test_what_is_a_number_to_the_collating_sequence_is_one_to_a_condition(tmp_pa
                 bound, free = (connection.execute(query.format(sign), (text,)).get for sign in ("", "+"))
                 assert bound == free, (name, op, text)
                 assert table.to_arrow(where=f"{name} {op} ?", parameters=[text]).num_rows == free
+
+
+def test_days_of_every_year_are_found_in_their_order(tmp_path: Path) -> None:
+    """The least number of days, which Arrow has, is stored below the one that means -infinity."""
+    days = [-(2**31) + 1, -(2**31), -800_000, -719_163, 0, 2_932_897, 2**31 - 2, 2**31 - 1]
+    rows = pa.table({"i": range(len(days)), "d": pa.array(days, pa.int32()).view(pa.date32())})
+    table = audiomem_sql.write_flac(rows, tmp_path / "t.flac")
+    connection = apsw.Connection(":memory:")
+    audiomem_sql.register(connection)
+    connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}')")
+    images = [image for (image,) in connection.execute("SELECT d FROM t ORDER BY d")]
+    assert images[0] == "-infinity"
+    assert images[2:5] == ["0222-09-04 (BC)", "0001-12-31 (BC)", "1970-01-01"]
+    assert images[-1] == "infinity"
+    for place, image in enumerate([*images, f"{images[2][:-5]} 00:00:00.000000000+00:00 (BC)"]):
+        at = place if place < len(images) else 2
+        for op, expected in (
+            ("<", range(at)),
+            ("<=", range(at + 1)),
+            ("=", range(at, at + 1)),
+            (">=", range(at, len(days))),
+            (">", range(at + 1, len(days))),
+        ):
+            for column in ("d", "+d"):
+                found = connection.execute(f"SELECT i FROM t WHERE {column} {op} ? ORDER BY i", (image,))
+                assert [i for (i,) in found] == list(expected), (column, op, image)
+            assert table.to_arrow(["i"], f"d {op} ?", [image])["i"].to_pylist() == list(expected)
