@@ -20,6 +20,11 @@ def compare_numbers(left: str, right: str) -> int:
     return (one > other) - (one < other)
 
 
+def is_number(text: str) -> bool:
+    """Whether the collating sequence takes the text for a number: one with blanks around it is none."""
+    return _key(text) is not None
+
+
 def _key(text: str) -> tuple[int, int, str] | None:
     """(sign, place of the first digit, digits), in the order of the numbers; None for what is no number."""
     found = _NUMBER.fullmatch(text)

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from audiomem_sql.columns.exact_order import compare_numbers
-from audiomem_sql.columns.timestamps import compare
+from audiomem_sql.columns.time_order import compare
 from audiomem_sql.columns.types import NUMBER_COLLATION, TIME_COLLATION
 from audiomem_sql.errors import SchemaError
 

@@ -5,19 +5,19 @@ where the fraction is not zero. The years are 0001 to 9999, so text order is tim
 any text can be turned into a comparison of integers (``text_threshold``).
 
 A time has other spellings: ``T`` in place of the space, a zone, zeros behind the fraction, a date alone.
-In the collating sequence of a TIMESTAMP column, ``types.TIME_COLLATION``, all spellings of a time are equal:
-``compare`` puts its text as above in place of each, and compares what it has then byte by byte.
+In the collating sequence of a TIMESTAMP column, ``types.TIME_COLLATION``, all spellings of a time are equal,
+see :mod:`audiomem_sql.columns.time_order`.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from audiomem_sql.columns.time_order import key
 from audiomem_sql.errors import DataTypeError
 
 MIN_MICROS = -62_135_596_800_000_000  # 0001-01-01 00:00:00
@@ -31,8 +31,6 @@ _TEXT = re.compile(
     r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?",
     re.IGNORECASE,
 )
-#: Characters of the longest spelling of a time.
-MAX_LENGTH = len("YYYY-MM-DD HH:MM:SS.fffffffff+HH:MM")
 _REMEDY = "Write YYYY-MM-DD HH:MM:SS.ffffff, with Z or +HH:MM behind it unless it is UTC"
 # µs per unit of numpy.datetime64; below a microsecond, units per µs
 _COARSE = {
@@ -131,31 +129,6 @@ def parse(value: object) -> int:
     return us
 
 
-def canonical(text: str) -> str:
-    """The text of the time that ``text`` is, in any spelling; a text that is no time stays as it is."""
-    length = len(text)
-    if not len("YYYY-MM-DD") <= length <= MAX_LENGTH:
-        return text
-    usual = length == 19 or (20 < length <= 26 and text[19] == "." and text[-1] in "123456789")
-    if usual and text[10] == " ":  # canonical already, or no time
-        return text
-    return _canonical_of_odd(text)
-
-
-@lru_cache(maxsize=1024)
-def _canonical_of_odd(text: str) -> str:
-    try:
-        return render(parse(text))
-    except DataTypeError:
-        return text
-
-
-def compare(left: str, right: str) -> int:
-    """The order of two texts in the collating sequence of a TIMESTAMP: -1, 0 or 1."""
-    left, right = canonical(left), canonical(right)
-    return (left > right) - (left < right)  # code points are in the order of their bytes
-
-
 def sql_text(value: datetime | date | time | np.datetime64) -> str | None:
     """The text for a parameter of SQL; None for NaT.
 
@@ -174,13 +147,16 @@ def sql_text(value: datetime | date | time | np.datetime64) -> str | None:
 
 
 def text_threshold(text: str) -> int:
-    """The least timestamp whose text is >= ``text`` in code-point order; MAX_MICROS + 1 if there is none.
+    """The least timestamp that is not before ``text`` in the order of times; MAX_MICROS + 1 if there is none.
 
     So ``column >= text`` is ``us >= threshold`` and ``column < text`` is ``us < threshold``, whatever
     ``text`` says.
     """
     if (us := _canonical(text)) is not None:
         return us
+    era = key(text).era
+    if era:
+        return MIN_MICROS if era < 0 else MAX_MICROS + 1
     low, high = MIN_MICROS, MAX_MICROS + 1
     while low < high:
         middle = (low + high) // 2

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, canonical, parse, render, text_threshold
+from audiomem_sql.columns.time_order import canonical, is_time
+from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, parse, render, text_threshold
 from audiomem_sql.columns.types import TIME_COLLATION, ColumnType, Kind
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates.bounds import (
@@ -39,7 +40,15 @@ from audiomem_sql.predicates.bounds import (
     TimestampRange,
     Unknown,
 )
-from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
+from audiomem_sql.predicates.operands import (
+    EMPTY,
+    SqlValue,
+    Wide,
+    clean,
+    integer_interval,
+    real_interval,
+    text_of,
+)
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 from audiomem_sql.predicates.texts import (
@@ -136,7 +145,7 @@ def _is_by_stored_form(predicate: Predicate, column_type: ColumnType) -> bool:
     if node is None or node.name == "ENUM":
         return False
     if op in (Op.IS, Op.IS_NOT):
-        return isinstance(predicate.value, Stored) or clean(predicate.value) is not None
+        return isinstance(predicate.value, Stored | Wide) or clean(predicate.value) is not None
     return op is Op.IN or op in COMPARISON_BY_OP
 
 
@@ -144,9 +153,9 @@ def _time(value: SqlValue | None, collation: str) -> SqlValue | None:
     """The text of a time that a column of times is compared with."""
     if value is None:
         return None
-    if collation == TIME or not isinstance(value, str):
-        return render(parse(value))
-    return canonical(value)
+    if isinstance(value, str) and (collation != TIME or is_time(value)):
+        return canonical(value)
+    return render(parse(value))
 
 
 def _identity(

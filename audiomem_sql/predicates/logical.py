@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -19,17 +20,18 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.blocks.zones import Zones
-from audiomem_sql.columns.exact_order import compare_numbers
+from audiomem_sql.columns.exact_order import compare_numbers, is_number
 from audiomem_sql.columns.logical.exact_numbers import exact_number
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.parsing import PARSERS
+from audiomem_sql.columns.logical.parsing import PARSERS, PER_SECOND
 from audiomem_sql.columns.logical.texts import sql_images
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.stored_values import array_of
-from audiomem_sql.columns.timestamps import compare as compare_times
+from audiomem_sql.columns.time_order import Moment, is_time, moment_of
+from audiomem_sql.columns.time_order import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
-from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, clean, text_of
+from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, Numeral, SqlValue, Wide, clean, text_of
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 
 _RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
@@ -123,7 +125,7 @@ def bind_logical(
     value = predicate.value
     if isinstance(value, Stored):
         return _on_stored(op, value.value, predicate, column_type, bind_plain)
-    value = clean(value)
+    value = _operand(node, value)
     if value is None:
         return Nothing(unknown=Unknown.ALWAYS)
     if isinstance(value, bytes):  # above every text
@@ -134,7 +136,7 @@ def bind_logical(
     if isinstance(value, float) and node.is_number and not literal:
         return _near(op, value, predicate, column_type, bind_plain)
     place = None if node.is_nested else _place(node, value)
-    if place is not None and (op in (Op.EQ, Op.NE) or _has_order(node)):
+    if place is not None and (op in (Op.EQ, Op.NE) or _has_order(node, place[0])):
         stored, between = place
         is_usual = literal or _is_canonical(node, value, stored, between)
         if is_usual or op is Op.EQ:
@@ -147,6 +149,13 @@ def bind_logical(
     return ImageOrder(
         op=op, operand=value if isinstance(value, str) else text_of(value), column_type=column_type
     )
+
+
+def _operand(node: Node, value: Any) -> SqlValue | None:
+    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits."""
+    if node.is_number and isinstance(value, Numeral | Wide):
+        return value.text if isinstance(value, Numeral) else str(int(value))
+    return clean(value)
 
 
 def _near(
@@ -183,7 +192,7 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
     """IN, which is decided here: by number or time, and of others by the texts of their images."""
     node = column_type.logical
     assert node is not None
-    values = [value if isinstance(value, Stored) else clean(value) for value in predicate.value]
+    values = [value if isinstance(value, Stored) else _operand(node, value) for value in predicate.value]
     present = [value for value in values if value is not None]
     if not present:
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
@@ -243,27 +252,54 @@ def _place(node: Node, value: Any) -> tuple[Any, bool] | None:
     A number out of the type's range lies behind its least or greatest one.
     """
     if node.is_number:
+        return _place_of_number(node, value)
+    if not isinstance(value, str):
+        return None
+    if node.is_moment and (moment := moment_of(value.strip())):
+        return _moment_place(node, moment)
+    try:
+        return PARSERS[node.name](node, value), False
+    except (ValueError, OverflowError):
+        return None
+
+
+def _place_of_number(node: Node, value: Any) -> tuple[Any, bool] | None:
+    """As ``_place``. A text is a number if it is one to the collating sequence."""
+    if isinstance(value, str):
+        if not is_number(value):
+            return None
+        number = Decimal(value)
+    else:
         try:
             number = exact_number(value)
         except ValueError:
             return None
-        if number.adjusted() > 400 and node.name != "BIGNUM":
-            number = number.copy_sign(number) * 0 + (10**80 if number > 0 else -(10**80))
-        return _number_place(node, Fraction(number))
-    if not isinstance(value, str):
-        return None
-    try:
-        return PARSERS[node.name](node, value), False
-    except (ValueError, OverflowError):
-        pass
+    if number and number.adjusted() < -400:
+        number = Decimal("1e-400").copy_sign(number)
+    if number and number.adjusted() > 400 and node.name != "BIGNUM":
+        number = Decimal("1e80").copy_sign(number)
+    return _number_place(node, Fraction(number or 0))
+
+
+def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
+    """As ``_place``. What lies beyond the type is between its last value and the infinity behind it."""
+    infinity = _infinity(node)
+    days, seconds, fraction = moment
     if node.name == "DATE":
-        try:
-            micros = PARSERS["TIMESTAMP_MS"](Node("TIMESTAMP_NS"), value)
-        except (ValueError, OverflowError):
-            return None
-        assert isinstance(micros, int)
-        return micros // (86_400 * 10**9), True
-    return None
+        stored, between = days, bool(seconds or fraction)
+    else:
+        digits = len(str(PER_SECOND[node.unit])) - 1
+        stored = (days * 86_400 + seconds) * 10**digits + int(f"0{fraction[:digits].ljust(digits, '0')}")
+        between = len(fraction) > digits
+    if stored >= infinity:
+        return infinity - 1, True
+    if stored > -infinity or (stored == -infinity - 1 and not between):
+        return stored, between
+    return -infinity, True
+
+
+def _infinity(node: Node) -> int:
+    return 2**31 - 1 if node.name == "DATE" else INT64_MAX
 
 
 def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
@@ -286,15 +322,19 @@ def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
     return (whole - low).to_bytes(node.bytes, "big"), between
 
 
-def _has_order(node: Node) -> bool:
-    """Whether the images that SQL sees are in the order of the stored forms."""
-    return node.is_number or node.is_moment or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
+def _has_order(node: Node, stored: Any) -> bool:
+    """Whether the images that SQL sees are in the order of the stored forms, seen from this one."""
+    if node.is_moment:  # the least one is no infinity, and stored below it
+        return bool(stored > -_infinity(node))
+    return node.is_number or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
 
 
 def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
     """Whether SQLite compares the value as we do: by number or time, or it is written as the images are."""
-    if node.is_number or node.is_moment:
+    if node.is_number:
         return True
+    if node.is_moment:
+        return is_time(value)
     if between:
         return False
     (image,) = sql_images(node, array_of([stored], ColumnType.of(node)))

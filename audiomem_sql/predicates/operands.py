@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from audiomem_sql.columns.numeric_text import real_text
 from audiomem_sql.errors import QueryError
@@ -16,16 +16,46 @@ INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
 EMPTY = (1, 0)
 
 
+class Numeral(float):
+    """A double of SQLite, and the digits that spell it: columns of exact numbers are compared with these."""
+
+    text: str
+
+    def __new__(cls, value: float, text: str = "") -> Self:
+        """The double ``value`` that ``text`` spells."""
+        made = super().__new__(cls, value)
+        made.text = text
+        return made
+
+
+class Wide(int):
+    """A parameter beyond 64 bits, called ``place``: only columns of exact numbers are compared with it."""
+
+    place: str
+
+    def __new__(cls, value: int, place: str = "") -> Self:
+        """The integer ``value``, which is given as ``place``."""
+        made = super().__new__(cls, value)
+        made.place = place
+        return made
+
+    def refused(self) -> QueryError:
+        """The error of a comparison with anything else."""
+        return QueryError("this number is beyond 64 bits", place=self.place)
+
+
 def clean(value: Any) -> SqlValue | None:
     """A Python value as one of SQLite's five classes: True is 1, NaN is NULL.
 
-    QueryError for anything else.
+    QueryError for anything else, and for integers that are ``Wide``.
     """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if value is None or isinstance(value, int | str | bytes):
+        if isinstance(value, Wide):
+            raise value.refused()
         return value
     if isinstance(value, bytearray | memoryview):
         return bytes(value)

@@ -18,7 +18,7 @@ from audiomem_sql.columns.lexemes import Lexeme, Token, blob_of, lexeme_at
 from audiomem_sql.columns.numeric_text import numeric_text
 from audiomem_sql.columns.parameters import TEXTS, parameter_text
 from audiomem_sql.errors import DataTypeError, QueryError, did_you_mean
-from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, SqlValue, clean
+from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, Numeral, SqlValue, Wide, clean
 from audiomem_sql.predicates.predicate import (
     COMPARISON_BY_OP,
     COMPARISONS,
@@ -92,7 +92,10 @@ def parse_where(text: str, schema_names: Sequence[str], parameters: Sequence[Any
 
 
 def bound_value(value: Any, number: int) -> SqlValue | None:
-    """Parameter ``number``, counted from 1, as SQL has it; QueryError for what SQL has no value for."""
+    """Parameter ``number``, counted from 1, as SQL has it; an integer beyond 64 bits is ``Wide``.
+
+    QueryError for what SQL has no value for.
+    """
     if isinstance(value, TEXTS):
         try:
             return parameter_text(value)
@@ -101,8 +104,10 @@ def bound_value(value: Any, number: int) -> SqlValue | None:
             raise
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Wide):
+        return value
     if isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX:
-        raise QueryError("this number is beyond 64 bits", place=f"parameter {number}")
+        return Wide(value, f"parameter {number}")
     try:
         return clean(value)
     except QueryError as error:
@@ -314,7 +319,7 @@ class _Parser:
             if whole is not None and INT64_MIN <= whole <= INT64_MAX:
                 return whole
         # digit for digit as SQLite reads it
-        return float(numeric_text(text) or 0.0) * sign
+        return Numeral(float(numeric_text(text) or 0.0) * sign, f"-{text}" if sign < 0 else text)
 
     def blob(self, lexeme: Lexeme) -> bytes:
         octets = blob_of(lexeme)

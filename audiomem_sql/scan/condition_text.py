@@ -13,6 +13,7 @@ from typing import Any
 from audiomem_sql.columns.lexemes import Lexeme, Token, lexemes, source
 from audiomem_sql.errors import QueryError, SchemaError
 from audiomem_sql.predicates import And, Condition, Not, Or
+from audiomem_sql.predicates.operands import Wide
 from audiomem_sql.predicates.predicate import SqlPredicate
 from audiomem_sql.predicates.where import MAX_LENGTH, bound_value, not_understood, parse_where
 
@@ -97,6 +98,9 @@ class _Reader:
         try:
             return parse_where(text, self._names, values)
         except QueryError:
+            for value in values:
+                if isinstance(value, Wide):
+                    raise value.refused() from None
             return SqlPredicate.of(text, values, words[0].start)
 
 

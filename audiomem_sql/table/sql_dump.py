@@ -78,11 +78,8 @@ def _definition(column: Column) -> str:
 
 
 def _strict(column: Column) -> str:
-    """The type in a STRICT table; a UBIGINT is an integer or a text, and other logical types are texts."""
-    node = column.type.logical
-    if node is None:
-        return _STRICT[column.type.kind]
-    return "ANY" if node.name == "UBIGINT" else "TEXT"
+    """The type in a STRICT table; logical types are texts."""
+    return _STRICT[column.type.kind] if column.type.logical is None else "TEXT"
 
 
 def _rows(table: TableReader, schema: Schema, name: str) -> Iterator[str]:

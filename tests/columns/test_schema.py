@@ -23,7 +23,7 @@ from audiomem_sql.columns.schema import (
     parse_options,
     quote,
 )
-from audiomem_sql.columns.timestamps import compare
+from audiomem_sql.columns.time_order import compare
 from audiomem_sql.columns.types import TIME_COLLATION, ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, SchemaError
 from columns.definitions import ROOT, refusal, schemas

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spellings import NO_TIMES, TIMES, spellings
+from spellings import FARTHER, NO_TIMES, TIMES, spellings
 
+from audiomem_sql.columns.logical.texts import moment_text
+from audiomem_sql.columns.time_order import canonical, compare
 from audiomem_sql.columns.timestamps import (
     MAX_MICROS,
     MIN_MICROS,
-    canonical,
-    compare,
     parse,
     render,
     render_many,
@@ -218,3 +218,42 @@ def test_what_is_no_time_is_a_text_like_any_other(text: str) -> None:
     for other in (*NO_TIMES, "2024-03-01 10:00:00"):
         assert compare(text, other) == (text > other) - (text < other)
     assert compare(text, "2024-03-01T10:00Z") == compare(text, "2024-03-01 10:00:00")
+
+
+@given(st.data())
+def test_moments_of_any_year_are_in_the_order_of_their_numbers(data: st.DataObject) -> None:
+    """Nanoseconds since 1970, as DATE, TIMESTAMP_S … TIMESTAMPTZ_NS show them."""
+    whole = st.one_of(
+        st.integers(-(10**14), 10**14), st.sampled_from([-62135596801, -62135596800, 253402300800])
+    )
+    moments = [data.draw(st.tuples(whole, st.sampled_from([0, 1, 500, 10**8, 10**9 - 1]))) for _ in range(2)]
+    if data.draw(st.booleans()):
+        moments[1] = (moments[0][0] + data.draw(st.integers(-1, 1)), moments[1][1])
+    texts = []
+    for seconds, nanos in moments:
+        away = data.draw(st.sampled_from([0, 0, 60, -90, 23 * 60 + 59]))
+        text = moment_text(seconds + away * 60, 1)
+        era = " (BC)" if text.endswith(" (BC)") else ""
+        text = text.removesuffix(era)
+        fraction = f".{nanos:09d}"
+        text += data.draw(
+            st.sampled_from([fraction, f"{fraction}000", fraction.rstrip("0") if nanos else ""])
+        )
+        zone = f"{'-' if away < 0 else '+'}{abs(away) // 60:02d}:{abs(away) % 60:02d}"
+        text += zone if away else data.draw(st.sampled_from(["", "Z", "+00:00", "+00"]))
+        texts.append(text.replace(" ", data.draw(st.sampled_from([" ", "T"]))) + era)
+    one, other = moments
+    assert compare(*texts) == (one > other) - (one < other), texts
+    assert compare("-infinity", texts[0]) == -1
+    assert compare("infinity", texts[0]) == 1
+
+
+def test_farther_times_are_in_order_and_no_timestamps() -> None:
+    for place, text in enumerate(FARTHER):
+        assert [compare(text, other) for other in FARTHER] == [
+            (place > other) - (place < other) for other in range(len(FARTHER))
+        ]
+        with pytest.raises(DataTypeError):
+            parse(text)
+    assert compare("0001-12-31 (BC)", "0000-12-31T23:59") == compare("0000-12-31", "0001-01-01") == -1
+    assert compare("yesterday", "infinity") == compare("-infinity", "") == 1

@@ -253,8 +253,10 @@ def test_python_values_as_parameters() -> None:
     for edge in (-(1 << 63), (1 << 63) - 1):
         assert [each.value for each in predicates_of(parse_where("n = ?", NAMES, (edge,)))] == [edge]
     for beyond in (1 << 63, -(1 << 63) - 1):
-        with pytest.raises(QueryError, match="beyond 64 bits"):
-            parse_where("n = ?", NAMES, (beyond,))
+        (predicate,) = predicates_of(parse_where("n = ?", NAMES, (beyond,)))
+        for kind in (Kind.INTEGER, Kind.REAL, Kind.TEXT):
+            with pytest.raises(QueryError, match="parameter 1: this number is beyond 64 bits"):
+                bind(predicate, ColumnType(kind), literal=True)
     with pytest.raises(QueryError, match="no parameter"):
         parse_where("n = ? AND x = ?", NAMES, (1,))
     with pytest.raises(QueryError, match="1 question marks, and there are 2 parameters"):

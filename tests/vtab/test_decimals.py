@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import apsw
 import hypothesis
@@ -152,3 +153,18 @@ def test_what_is_no_number_is_refused(con: apsw.Connection, value: object) -> No
     for sql in ("SELECT decimal_sum(x) FROM w", "SELECT decimal_add(x, 1) FROM w"):
         with pytest.raises(DataTypeError, match="decimal arithmetic"):
             con.execute(sql).fetchall()
+
+
+def test_an_unsigned_integer_equals_other_exact_numbers(con: apsw.Connection, tmp_path: Path) -> None:
+    columns = "id INTEGER PRIMARY KEY, u UBIGINT, h HUGEINT, d DECIMAL(5,2), i INTEGER, s TEXT"
+    con.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}', {columns})")
+    con.execute("INSERT INTO t VALUES (1, 2, 2, 2, 2, '2.0'), (2, '18446744073709551615', -1, 10, 9, '9')")
+    truths = "u = h, h = u, u = d, d = u, u = i, i = u, u = s, u < h, typeof(u), u IN (SELECT h FROM t)"
+    assert con.execute(f"SELECT {truths} FROM t ORDER BY id").fetchall() == [
+        (1, 1, 1, 1, 1, 1, 1, 0, "text", 1),
+        (0, 0, 0, 0, 0, 0, 0, 0, "text", 0),
+    ]
+    for other in ("h", "d", "i"):
+        query = f"SELECT a.id, b.id FROM t a JOIN t b ON a.u = b.{other} ORDER BY 1, 2"
+        assert con.execute(query).fetchall() == [(1, 1)]
+    assert con.execute("SELECT max(u), min(u) FROM t").fetchall() == [("18446744073709551615", "2")]

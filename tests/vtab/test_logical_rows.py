@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import apsw
+import pyarrow as pa
 import pytest
 
 import audiomem_sql
@@ -230,3 +231,75 @@ def test_a_decimal_that_is_no_number_is_refused(path: Path, sql: apsw.Connection
         sql.execute("SELECT id FROM t WHERE price = ?", (Decimal("NaN"),))
     with audiomem_sql.open(path) as table, pytest.raises(DataTypeError, match="parameter 1"):
         table.to_arrow(["id"], "price = ?", [Decimal("Infinity")])
+
+
+def test_a_filter_has_all_digits_of_a_number(tmp_path: Path) -> None:
+    columns = ["u UBIGINT", "h HUGEINT", "d DECIMAL(30,10)", "b BIGNUM"]
+    table = audiomem_sql.create(tmp_path / "t.flac", columns)
+    row = {"u": 2**64 - 1, "h": 2**100, "d": Decimal("1234567890.1234567891"), "b": -(10**40)}
+    table.append([row])
+    for name, value in row.items():
+        step = Decimal("1e-10") if name == "d" else 1
+        for number, expected in ((value, (1, 0, 0)), (value + step, (0, 1, 0)), (value - step, (0, 0, 1))):
+            for op, count in zip("=<>", expected, strict=True):
+                assert table.to_arrow(where=f"{name} {op} {number}").num_rows == count, (name, op, number)
+                assert table.to_arrow(where=f"{name} {op} ?", parameters=[number]).num_rows == count
+            assert table.to_arrow(where=f"{name} IN (5, {number})").num_rows == expected[0]
+            assert table.to_arrow(where=f"{name} IS ?", parameters=[number]).num_rows == expected[0]
+    assert table.delete("u = ?", [2**64 - 2]).deleted == 0
+    assert table.delete("u = ? AND h IN (?)", [2**64 - 1, 2**100]).deleted == 1
+
+
+def test_what_is_a_number_to_the_collating_sequence_is_one_to_a_condition(tmp_path: Path) -> None:
+    connection = apsw.Connection(":memory:")
+    audiomem_sql.register(connection)
+    columns = f"'{tmp_path / 't.flac'}', h HUGEINT, d DECIMAL(5,2)"
+    connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem({columns})")
+    connection.execute("INSERT INTO t VALUES (0, 0), (1, 1), (-1, -1)")
+    table = audiomem_sql.open(tmp_path / "t.flac")
+    for text in (
+        " 1",
+        "1 ",
+        "1.0",
+        "0e999999",
+        "-0e999",
+        "1e-999999",
+        "-1e999999",
+        "1e1234567",
+        "+1",
+        "x",
+        "",
+    ):
+        for op in ("=", "<", ">=", "<>", "IS"):
+            for name in ("h", "d"):
+                query = f"SELECT count(*) FROM t WHERE {{}}{name} {op} ?"
+                bound, free = (connection.execute(query.format(sign), (text,)).get for sign in ("", "+"))
+                assert bound == free, (name, op, text)
+                assert table.to_arrow(where=f"{name} {op} ?", parameters=[text]).num_rows == free
+
+
+def test_days_of_every_year_are_found_in_their_order(tmp_path: Path) -> None:
+    """The least number of days, which Arrow has, is stored below the one that means -infinity."""
+    days = [-(2**31) + 1, -(2**31), -800_000, -719_163, 0, 2_932_897, 2**31 - 2, 2**31 - 1]
+    rows = pa.table({"i": range(len(days)), "d": pa.array(days, pa.int32()).view(pa.date32())})
+    table = audiomem_sql.write_flac(rows, tmp_path / "t.flac")
+    connection = apsw.Connection(":memory:")
+    audiomem_sql.register(connection)
+    connection.execute(f"CREATE VIRTUAL TABLE t USING audiomem('{tmp_path / 't.flac'}')")
+    images = [image for (image,) in connection.execute("SELECT d FROM t ORDER BY d")]
+    assert images[0] == "-infinity"
+    assert images[2:5] == ["0222-09-04 (BC)", "0001-12-31 (BC)", "1970-01-01"]
+    assert images[-1] == "infinity"
+    for place, image in enumerate([*images, f"{images[2][:-5]} 00:00:00.000000000+00:00 (BC)"]):
+        at = place if place < len(images) else 2
+        for op, expected in (
+            ("<", range(at)),
+            ("<=", range(at + 1)),
+            ("=", range(at, at + 1)),
+            (">=", range(at, len(days))),
+            (">", range(at + 1, len(days))),
+        ):
+            for column in ("d", "+d"):
+                found = connection.execute(f"SELECT i FROM t WHERE {column} {op} ? ORDER BY i", (image,))
+                assert [i for (i,) in found] == list(expected), (column, op, image)
+            assert table.to_arrow(["i"], f"d {op} ?", [image])["i"].to_pylist() == list(expected)

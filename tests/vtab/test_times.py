@@ -9,9 +9,10 @@ import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spellings import NO_TIMES, TIMES, spellings
+from spellings import FARTHER, NO_TIMES, TIMES, spellings
 
-from audiomem_sql.columns.timestamps import canonical, compare, render
+from audiomem_sql.columns.time_order import canonical, compare
+from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import DataTypeError
 
 from .notes_table import create
@@ -166,6 +167,15 @@ def test_what_is_no_time_is_an_error(hours: apsw.Connection, condition: str) -> 
     assert ids(hours, "SELECT count(*) FROM t") == [25]
 
 
+def test_a_time_that_no_timestamp_is_lies_between_two(hours: apsw.Connection) -> None:
+    """FARTHER has two that lie between two of the hours, and others before and behind all of them."""
+    below = [0] * 6 + [11, 11] + [24] * 5
+    for text, count in zip(FARTHER, below, strict=True):
+        assert ids(hours, "SELECT count(*) FROM t WHERE seen < ?", text) == [count], text
+        assert ids(hours, "SELECT count(*) FROM t WHERE seen >= ?", text) == [24 - count], text
+        assert ids(hours, "SELECT id FROM t WHERE seen = ? OR seen IN (?, ?)", text, text, text) == []
+
+
 def test_a_join_refuses_what_is_no_text_and_texts_only_on_the_right(hours: apsw.Connection) -> None:
     hours.execute("INSERT INTO n VALUES (30, 'yesterday')")
     assert len(ids(hours, "SELECT t.id FROM n JOIN t ON n.txt = t.seen")) == 24
@@ -253,13 +263,13 @@ def test_sqlite_itself_has_the_collation(con: apsw.Connection) -> None:
     @settings(max_examples=300, deadline=None, database=None)
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        text = st.one_of(TIMES.flatmap(spellings), st.sampled_from(NO_TIMES), st.text(max_size=36))
+        text = st.one_of(TIMES.flatmap(spellings), st.sampled_from(NO_TIMES + FARTHER), st.text(max_size=36))
         one, other = data.draw(text), data.draw(text)
         if data.draw(st.booleans()):  # nearly a time
             place = data.draw(st.integers(0, len(one)))
             one = (
                 one[:place]
-                + data.draw(st.sampled_from(["", "0", ":", "-", "9", "Z", "T", " ", "."]))
+                + data.draw(st.sampled_from(["", "0", ":", "-", "9", "Z", "T", " ", ".", " (BC)"]))
                 + one[place + 1 :]
             )
         found = con.execute(

@@ -16,7 +16,7 @@ import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.exact_order import compare_numbers
-from audiomem_sql.columns.timestamps import compare
+from audiomem_sql.columns.time_order import compare
 from audiomem_sql.columns.types import NUMBER_COLLATION, TIME_COLLATION
 from audiomem_sql.errors import BusyError, ConstraintError, InterruptError, SchemaError
 from audiomem_sql.search import bm25, highlight, snippet

@@ -60,12 +60,11 @@ def _images(node: Node, array: Any) -> list[Any]:
 
 
 def sql_array(node: Node, array: Any) -> Any:
-    """The same as an array of Arrow; UBIGINT beyond int64 as a list, as some are integers and some texts."""
+    """The same as an array of Arrow."""
     texts = array if node.name == "ENUM" else image_array(node, array)
     if texts is not None:
         return texts
-    images = sql_images(node, array)
-    return images if node.name == "UBIGINT" else pa.array(images, pa.string())
+    return pa.array(sql_images(node, array), pa.string())
 
 
 def _listed(texts: Any) -> list[str | None]:
@@ -96,8 +95,7 @@ def _wide(node: Node, stored: bytes) -> str:
 def _integer_images(node: Node, numbers: I64Array) -> list[Any]:
     """Of those that ``image_array`` makes none of."""
     if node.name == "UBIGINT":
-        plain = (numbers.view(np.uint64) ^ np.uint64(1 << 63)).tolist()
-        return [value if value < 1 << 63 else str(value) for value in plain]
+        return list(map(str, (numbers.view(np.uint64) ^ np.uint64(1 << 63)).tolist()))
     if node.name == "DATE":
         return list(map(date_text, numbers.tolist()))
     if node.name == "TIMETZ":
