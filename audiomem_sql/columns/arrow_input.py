@@ -23,6 +23,7 @@ from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.list_input import common_width, without_false_vectors
+from audiomem_sql.columns.logical.opaque import wide_integers
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.own_metadata import given_back, kept, kept_of_field
 from audiomem_sql.columns.pandas_frames import backend_of, columns_of
@@ -36,6 +37,8 @@ from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
 
 
+#: Integers of polars that Arrow does not have.
+_WIDE = ("Int128", "UInt128")
 #: In the metadata of a field: Arrow found its type in Python objects.
 _OBJECTS = b"audiomem:objects"
 
@@ -274,6 +277,8 @@ def _from_polars(series: Any) -> _Source:
     cause: Exception | None = None
     if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
         try:
+            if str(series.dtype) in _WIDE:
+                return _arrow(wide_integers(series.cast(str).to_list(), signed=str(series.dtype) == "Int128"))
             return _arrow(series.to_arrow())
         except Exception as error:  # polars and pyarrow each have errors of their own for it
             cause = error

@@ -6,14 +6,12 @@ digits, and the result is a text. NULL gives NULL; DataTypeError for what is no 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audiomem_sql.columns.logical.parsing import exact_number
 from audiomem_sql.errors import DataTypeError
-
-if TYPE_CHECKING:
-    import apsw
 
 #: Digits of a number, before and behind the point: what is longer is refused.
 MOST_DIGITS = 100_000
@@ -67,10 +65,4 @@ def decimal_cmp(left: Any, right: Any) -> int | None:
 
 
 #: The scalar functions, each of two arguments.
-SCALARS = (decimal_add, decimal_sub, decimal_mul, decimal_cmp)
-
-
-def register_scalars(connection: apsw.Connection) -> None:
-    """Make them known to an apsw connection."""
-    for function in SCALARS:
-        connection.create_scalar_function(function.__name__, function, 2, deterministic=True)
+SCALARS: tuple[Callable[..., Any], ...] = (decimal_add, decimal_sub, decimal_mul, decimal_cmp)

@@ -44,8 +44,8 @@ def logical_literal(node: Any) -> pa.Array[Any]:
         case {"Literal": {"Scalar": {"Binary": list(octets)}}}:
             return pa.array([bytes(octets)], pa.binary())
         case {"Literal": {"Scalar": {"Decimal": [int(unscaled), int(_), int(scale)]}}}:
-            number = Decimal(unscaled).scaleb(-scale, _EXACT)
-            return pa.array([number], pa.decimal128(38, scale))
+            value = Decimal(unscaled).scaleb(-scale, _EXACT)
+            return pa.array([value], pa.decimal128(38, scale))
     raise UnknownError
 
 

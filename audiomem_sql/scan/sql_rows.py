@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
-from audiomem_sql.columns.exact_decimals import register_scalars
+from audiomem_sql.columns.exact_decimals import SCALARS
 from audiomem_sql.columns.expressions import SqlValue, empty_database, watched
 from audiomem_sql.columns.lexemes import quote
 from audiomem_sql.columns.schema import Schema
@@ -164,7 +164,8 @@ def _private(schema: Schema) -> Iterator[tuple[apsw.Connection, _Table]]:
     if made is None or made[1].schema is not schema:
         table = _Table(schema)
         connection = empty_database()
-        register_scalars(connection)
+        for function in SCALARS:
+            connection.create_scalar_function(function.__name__, function, 2, deterministic=True)
         connection.create_module(_MODULE, cast(Any, table), use_bestindex_object=True)
         connection.execute(f"CREATE VIRTUAL TABLE {quote(_TABLE)} USING {_MODULE}")
         connection.set_progress_handler(_not_wanted, _STEPS)

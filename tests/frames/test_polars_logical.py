@@ -149,3 +149,28 @@ def test_seconds_that_polars_cannot_count(tmp_path: Path) -> None:
         C("t").is_in([datetime(1970, 1, 1)]),
     ):
         assert_frame_equal(am.scan_flac(path).filter(condition).collect(), frame.filter(condition))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sql_type", "low", "high"),
+    [(pl.Int128, "HUGEINT", -(1 << 127), (1 << 127) - 1), (pl.UInt128, "UHUGEINT", 0, (1 << 128) - 1)],
+)
+def test_integers_of_128_bits(tmp_path: Path, dtype: Any, sql_type: str, low: int, high: int) -> None:
+    texts = [str(low), str(high), None, "1"]
+    frame = pl.DataFrame({"h": pl.Series(texts).cast(dtype)})
+    with am.write_flac(frame, tmp_path / "t.flac") as table:
+        assert table.dtypes == {"h": sql_type}
+        assert [row["h"] for row in table] == [low, high, None, 1]
+        table.append(frame.tail(1))
+    assert am.scan_flac(tmp_path / "t.flac").collect()["h"].to_list() == [*texts, "1"]
+    assert am.scan_flac(tmp_path / "t.flac").filter(C("h") == str(high)).collect().height == 1
+
+
+def test_intervals_are_texts(tmp_path: Path) -> None:
+    with am.create(tmp_path / "t.flac", ["n INTEGER", "i INTERVAL", "l INTERVAL[]"]) as table:
+        table.append([{"n": 1, "i": "1 year 2 days", "l": ["1 day", None]}, {"n": 2}])
+    lazy = am.scan_flac(tmp_path / "t.flac")
+    assert lazy.collect_schema() == {"n": pl.Int64, "i": pl.String, "l": pl.String}
+    assert lazy.collect().rows() == [(1, "1 year 2 days", '["1 day",null]'), (2, None, None)]
+    assert lazy.filter(C("i") == "1 year 2 days").select("n").collect().rows() == [(1,)]
+    assert lazy.filter(C("l").is_null()).collect()["n"].to_list() == [2]
