@@ -83,10 +83,11 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
             return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pandas(**conversion)
     try:
         return array.to_pandas(**conversion)
-    except (pa.ArrowException, ValueError, OverflowError):
-        if holds_all(array):
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        is_known = not isinstance(error, pa.ArrowNotImplementedError)  # a list of UUIDs is not
+        if is_known and holds_all(array):
             raise
-        return _objects(array)  # pandas has no dtype for all of these
+        return _objects(array)
 
 
 def _holds_counts(array: ArrowArray) -> bool:

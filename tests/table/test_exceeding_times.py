@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,10 @@ def test_pandas_has_them(table: am.Table) -> None:
         3_723 * 10**9,
     ]
     assert am.read_flac(table.path, ["d"], "id = 1")["d"].tolist() == ["0044-03-15 (BC)"]
+
+
+def test_pandas_has_lists_of_uuids(tmp_path: Path) -> None:
+    ids = [[uuid.UUID(int=5), None], None]
+    with am.create(tmp_path / "t.flac", ["u UUID[]"]) as table:
+        table.append([{"u": each} for each in ids])
+        assert table.to_pandas()["u"].tolist() == ids
