@@ -30,7 +30,6 @@ from audiomem_sql.blocks.byte_planes import from_planes, to_planes
 from audiomem_sql.blocks.compression import Decompressor
 from audiomem_sql.blocks.integers import decode_integers, encode_integers, integers_of
 from audiomem_sql.blocks.native_strings import Frames
-from audiomem_sql.blocks.nested_block import decode_block, encode_block
 from audiomem_sql.blocks.strings import (
     decode_dictionary,
     decode_joined,
@@ -101,6 +100,8 @@ def encode(array: pa.Array, column_type: ColumnType) -> tuple[Encoding, bytes]:
         return Encoding.VECTORS, validity + to_planes(vectors.reshape(-1))
     node = column_type.logical
     if node is not None and node.is_nested:
+        from audiomem_sql.blocks.nested_block import encode_block  # most tables have none
+
         return Encoding.NESTED, validity + encode_block(node, array, encode)
     texts = strings_without_nulls(array, column_type) if nulls else array
     coded = encode_dictionary(texts)
@@ -134,6 +135,8 @@ def decode(encoding: int, data: bytes, rows: int, nulls: int, column_type: Colum
         )
         return pa.Array.from_buffers(target, rows, [validity], nulls, children=[child])
     if encoding == Encoding.NESTED:
+        from audiomem_sql.blocks.nested_block import decode_block
+
         assert column_type.logical is not None
         there = np.ones(rows, np.bool_) if validity is None else _unpacked(validity, rows)
         return decode_block(column_type.logical, data, start, there, decode)

@@ -20,9 +20,7 @@ from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
 from audiomem_sql.columns.kernels import kernels
-from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.logical.opaque import has_opaque, without_opaque
 from audiomem_sql.columns.numeric_text import MAX_INTEGER
 from audiomem_sql.columns.packed_vectors import vector_dtype
 from audiomem_sql.columns.stored_values import array_of
@@ -61,6 +59,8 @@ def stored_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
 
 
 def _logical(column: Column, node: Node, array: ArrowArray, first: int) -> ArrowArray:
+    from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow  # most tables have none
+
     try:
         return stored_of_arrow(node, array)
     except UnfitError as error:
@@ -131,7 +131,9 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         _find_invalid_text(column, chunk, first)
         raise
     while True:
-        if has_opaque(chunk.type):
+        if _is_foreign(chunk.type):
+            from audiomem_sql.columns.logical.opaque import without_opaque
+
             chunk = without_opaque(chunk)
         elif isinstance(chunk, pa.ExtensionArray):
             chunk = chunk.storage
@@ -149,6 +151,15 @@ def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArra
         yield from _halves(chunk)
     else:
         yield chunk
+
+
+def _is_foreign(kind: ArrowType) -> bool:
+    """Whether a type is one of DuckDB's own, or has one in it."""
+    if not (isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind)):
+        return False
+    from audiomem_sql.columns.logical.opaque import has_opaque
+
+    return has_opaque(kind)
 
 
 def _halves(chunk: ArrowArray) -> Iterator[ArrowArray]:

@@ -23,7 +23,6 @@ from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.constraints import Check
 from audiomem_sql.columns.defaults import sql_values_of
 from audiomem_sql.columns.list_input import common_width, without_false_vectors
-from audiomem_sql.columns.logical.opaque import wide_integers
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.own_metadata import given_back, kept, kept_of_field
 from audiomem_sql.columns.pandas_frames import backend_of, columns_of
@@ -278,6 +277,8 @@ def _from_polars(series: Any) -> _Source:
     if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
         try:
             if str(series.dtype) in _WIDE:
+                from audiomem_sql.columns.logical.opaque import wide_integers
+
                 return _arrow(wide_integers(series.cast(str).to_list(), signed=str(series.dtype) == "Int128"))
             return _arrow(series.to_arrow())
         except Exception as error:  # polars and pyarrow each have errors of their own for it
@@ -302,6 +303,8 @@ def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
             return list(values)
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "tolist"):
             return _arrow(pa.chunked_array(values))
+        if type(values).__module__.partition(".")[0] == "pandas":  # whose NaN is a NULL
+            return [None if isinstance(value, float) and value != value else value for value in values]
         if isinstance(values, str | bytes) or not isinstance(values, Iterable):
             raise DataTypeError(f"the values of column {name} are no list, but a {type(values).__name__}")
         return list(values)

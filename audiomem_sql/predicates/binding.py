@@ -39,7 +39,6 @@ from audiomem_sql.predicates.bounds import (
     TimestampRange,
     Unknown,
 )
-from audiomem_sql.predicates.logical import bind_logical
 from audiomem_sql.predicates.operands import EMPTY, SqlValue, clean, integer_interval, real_interval, text_of
 from audiomem_sql.predicates.patterns import DOUBTFUL, MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
@@ -87,6 +86,8 @@ def bind(
     one that is no text in TIME_COLLATION.
     """
     if _is_by_stored_form(predicate, column_type):
+        from audiomem_sql.predicates.logical import bind_logical  # most tables have none
+
         plain = partial(bind, literal=True)
         return bind_logical(predicate, column_type, plain, literal=literal)
     bound = _bound(predicate, column_type, collation, literal, converted)

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import BoolArray
-from audiomem_sql.columns.exact_decimals import SCALARS
 from audiomem_sql.columns.expressions import SqlValue, empty_database, watched
 from audiomem_sql.columns.lexemes import quote
 from audiomem_sql.columns.schema import Schema
@@ -162,6 +161,8 @@ def _private(schema: Schema) -> Iterator[tuple[apsw.Connection, _Table]]:
     with suppress(IndexError):
         made = _kept.setdefault(id(schema), []).pop()
     if made is None or made[1].schema is not schema:
+        from audiomem_sql.columns.exact_decimals import SCALARS
+
         table = _Table(schema)
         connection = empty_database()
         for function in SCALARS:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiomem_sql.columns.exact_python import python_values
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.rows import Rows
 
@@ -87,6 +86,8 @@ class Browsing(ReadableTable):
 
 
 def _dicts(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    from audiomem_sql.columns.exact_python import python_values
+
     for batch in batches:
         names = batch.schema.names
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.table.new_values import NewValue
-from audiomem_sql.table.row_edits import (
-    ChangedRows,
-    RowEdits,
-    WhenMatched,
-    WhenNotMatched,
-    WhenNotMatchedBySource,
-    Where,
-)
+if TYPE_CHECKING:
+    from audiomem_sql.table.new_values import NewValue
+    from audiomem_sql.table.row_edits import (
+        ChangedRows,
+        RowEdits,
+        WhenMatched,
+        WhenNotMatched,
+        WhenNotMatchedBySource,
+        Where,
+    )
+    from audiomem_sql.table.session import Session
+    from audiomem_sql.table.transactions import Transactions
 
 
 class Editing:
@@ -28,7 +31,15 @@ class Editing:
     of pyarrow, such as ``pc.field("year") > 2020``; ``"true"`` is every row.
     """
 
-    _edits: RowEdits
+    _session: Session
+    _transactions: Transactions
+
+    @property
+    def _edits(self) -> RowEdits:
+        """What edits rows, loaded with the first edit."""
+        from audiomem_sql.table.row_edits import RowEdits
+
+        return RowEdits(self._session, self._transactions)
 
     def delete(
         self, where: Where, parameters: Sequence[Any] = (), *, message: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,7 +49,7 @@ def sample_size(n: Any, fraction: Any, rows: int | None, path: str) -> int | Non
 def checked_seed(seed: Any, path: str) -> int:
     """``seed`` in 64 bits, or a random one for None; QueryError for what is no integer."""
     if seed is None:
-        return secrets.randbits(64)
+        return int.from_bytes(os.urandom(8), "little")
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
         raise QueryError(f"seed = {seed!r:.60} is no integer", file=path, remedy="Write seed=1.")
     return int(seed) & (1 << 64) - 1

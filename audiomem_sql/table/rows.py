@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.own_metadata import given_back
-from audiomem_sql.columns.pandas_frames import index_names
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.shown import shown_arrays
 from audiomem_sql.columns.stored_values import as_sql
@@ -217,6 +216,7 @@ class Rows:
         **options: Any,
     ) -> pd.DataFrame:
         """The rows as a pandas data frame."""
+        from audiomem_sql.columns.pandas_frames import index_names
         from audiomem_sql.columns.to_pandas import frame_of
 
         visible = self.schema

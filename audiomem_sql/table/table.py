@@ -23,8 +23,6 @@ from audiomem_sql.table.copying import Copying
 from audiomem_sql.table.creation import write_salvaged
 from audiomem_sql.table.editing import Editing
 from audiomem_sql.table.reader import TableReader
-from audiomem_sql.table.replacing import Replacing
-from audiomem_sql.table.row_edits import RowEdits
 from audiomem_sql.table.rows import Current
 from audiomem_sql.table.schema_changes import SchemaChanges
 from audiomem_sql.table.sessions import session_of
@@ -81,8 +79,6 @@ class Table(TableReader, Copying, Changing, Editing):
         self._session = session_of(self._opened, busy_timeout, durability)
         self._transactions = Transactions(self._session)
         self._appends = Appends(self._session)
-        self._edits = RowEdits(self._session, self._transactions)
-        self._replacing = Replacing(self._session, self._appends)
         self._upkeep = upkeep_of(self._session)
         self._schema_changes = SchemaChanges(self._session, self._transactions)
 
@@ -294,7 +290,10 @@ class Table(TableReader, Copying, Changing, Editing):
         SchemaError if the rows do not have the INTEGER PRIMARY KEY that the table has, and if a sharded table
         has other columns than they.
         """
-        return self._replacing.overwrite(data, primary_key, semantic, index, message, progress)
+        from audiomem_sql.table.replacing import Replacing
+
+        replacing = Replacing(self._session, self._appends)
+        return replacing.overwrite(data, primary_key, semantic, index, message, progress)
 
     def append_stream(
         self, data: Any, *, message: str | None = None, progress: Progress | None = None

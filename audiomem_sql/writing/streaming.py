@@ -16,7 +16,6 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DataTypeError
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.appending import as_batches, check_sizes, following_rowids
-from audiomem_sql.writing.relations import exact_reader
 from audiomem_sql.writing.transaction import MAX_ROWID
 
 #: Rows that are asked of the source at a time: of 10 kB each they are 160 MB.
@@ -41,6 +40,8 @@ def is_stream(data: Any) -> bool:
 def stream_of(data: Any) -> pa.RecordBatchReader:
     """All rows of what :func:`is_stream`."""
     if _is_relation(data):
+        from audiomem_sql.writing.relations import exact_reader
+
         return exact_reader(data, STREAM_ROWS)
     return data.scanner(batch_size=STREAM_ROWS).to_reader()
 
@@ -51,7 +52,7 @@ def example_of(data: Any) -> pa.Table:
     It has the first rows, too, where they tell how long a vector is. They also tell the categories of an
     ENUM.
     """
-    schema = exact_reader(data.limit(0), STREAM_ROWS).schema if _is_relation(data) else data.schema
+    schema = stream_of(data.limit(0)).schema if _is_relation(data) else data.schema
     if any(_needs_rows(field.type) for field in schema):
         with stream_of(data) as reader:
             first = next((batch for batch in _read(reader) if batch.num_rows), None)

@@ -119,7 +119,7 @@ def test_every_value_of_every_type(connection: duckdb.DuckDBPyConnection, tmp_pa
         assert list(map(_comparable, row)) == list(map(_comparable, known.values()))
     described = connection.execute(f"DESCRIBE FROM '{path}'").fetchall()
     assert [column[1] for column in described] == [
-        "BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR", "VARCHAR", "BLOB", "BOOLEAN", "TIMESTAMP",
+        "BIGINT", "BIGINT", "DOUBLE", "VARCHAR", "VARCHAR", "JSON", "BLOB", "BOOLEAN", "TIMESTAMP",
         "FLOAT[3]", "VARCHAR",
     ]  # fmt: skip
 

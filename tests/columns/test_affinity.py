@@ -113,6 +113,9 @@ CLASSES = {int: "integer", float: "real", str: "text", bytes: "blob", type(None)
 @example(value=-0.0)
 def test_same_as_a_strict_table(name: str, sql_type: str, value: Any) -> None:
     expected = STRICT.stores(name, value)
+    if sql_type == "REAL" and isinstance(value, float) and math.isnan(value):
+        assert math.isnan(convert(value, Column(name, ColumnType.parse(sql_type))))  # type: ignore[arg-type]
+        return  # SQLite's own tables have NULL for it
     if isinstance(expected, tuple):
         stored = convert(value, Column(name, ColumnType.parse(sql_type)))
         if not RECENT and isinstance(stored, float | str) and not isinstance(value, str):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import obstore
+import pyarrow as pa
 import pytest
 from obstore.store import S3Store
 
@@ -199,6 +200,16 @@ def outcome(place: str) -> Any:
         return type(error)
 
 
+def _bytes(found: pa.Table | type) -> bytes | type:
+    """A table as bytes, in which NaN is equal to NaN."""
+    if isinstance(found, type):
+        return found
+    stream = pa.BufferOutputStream()
+    with pa.ipc.new_stream(stream, found.schema) as writer:
+        writer.write_table(found)
+    return stream.getvalue().to_pybytes()
+
+
 @pytest.mark.damages  # without their logs and deltas some of them are not whole
 def test_files_of_earlier_formats(tmp_path: Path) -> None:
     paths = sorted(path for path in FIXTURES.glob("v*/**/*.flac") if path.parent.suffix != ".d")
@@ -208,7 +219,7 @@ def test_files_of_earlier_formats(tmp_path: Path) -> None:
         (tmp_path / f"{number}.flac").write_bytes(data)
         obstore.put(memory_store(), f"fixtures/{number}.flac", data)
         local = outcome(str(tmp_path / f"{number}.flac"))
-        assert outcome(f"memory://fixtures/{number}.flac") == local, path
+        assert _bytes(outcome(f"memory://fixtures/{number}.flac")) == _bytes(local), path
         tables += not isinstance(local, type)
     assert tables > 8
 

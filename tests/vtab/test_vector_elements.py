@@ -213,7 +213,7 @@ def test_what_is_searched_and_declared_wrongly(path: str, tmp_path: Path) -> Non
         ("a INT8[0]", "is 1 to 65535"),
         ("a TINYINT[4] PRIMARY KEY", "cannot be a key"),
         ("a INT8[4] INDEXED(dimensions=5)", "an index of 5 numbers"),
-        ("a INT16[4]", "is not a type"),
+        ("a INT24[4]", "is not a type"),
     ):
         with pytest.raises(SchemaError, match=message):
             am.Table.create(tmp_path / "wrong.flac", [declared])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from zoneinfo import ZoneInfo
 
 from audiomem_sql.columns.logical.node import (
     BLOBS,
@@ -113,6 +112,8 @@ def check_zone(zone: str) -> str:
         if hours < 24 and minutes < 60:
             return zone
     else:
+        from zoneinfo import ZoneInfo  # few types have a zone
+
         try:
             ZoneInfo(zone)
             return zone

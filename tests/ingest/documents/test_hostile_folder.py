@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -61,9 +60,19 @@ READ = {
 }
 
 
-def _limited() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
-    resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
+#: Runs the rest of its arguments under limits, and says how they ended and how much memory they took. It is
+#: a small process: the memory of one that is forked is counted for the program that it becomes.
+LIMITED = f"""
+import json, resource, subprocess, sys
+
+def limit():
+    resource.setrlimit(resource.RLIMIT_AS, ({ADDRESSES}, {ADDRESSES}))
+    resource.setrlimit(resource.RLIMIT_CPU, ({PROCESSOR_SECONDS}, {PROCESSOR_SECONDS}))
+
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=limit)
+most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps([json.loads(done.stdout), done.returncode, most]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +81,11 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     top = tmp_path_factory.mktemp("hostile")
     made(top / "in" / "docs")
     command = [sys.executable, "-m", "audiomem_sql", "ingest", "kb.flac", "docs", "--json"]
-    with subprocess.Popen(
-        command,
-        cwd=top / "in",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=_limited,
-    ) as running:
-        assert running.stdout is not None
-        facts = json.loads(running.stdout.read())
-        _, status, used = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-    return top, facts, running.returncode, used.ru_maxrss
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *command], cwd=top / "in", stdout=subprocess.PIPE, check=True
+    )
+    facts, code, memory = json.loads(done.stdout)
+    return top, facts, code, memory
 
 
 def test_it_ends_in_bounds_and_the_exit_code_tells(ingested: tuple[Path, Any, int, int]) -> None:

@@ -113,8 +113,12 @@ def test_types_that_no_column_has(con: Any, value: str) -> None:
 
 
 def test_values_that_do_not_fit(con: Any) -> None:
-    with pytest.raises(duckdb.Error, match=r"x\.flac.*row 9000"):
-        con.execute("COPY (SELECT CASE WHEN i = 9000 THEN [1, NULL] ELSE [1, i] END::FLOAT[2] AS a "
+    with pytest.raises(duckdb.Error, match=r"x\.flac: key 'x8999': UNIQUE constraint failed: a"):
+        con.execute("COPY (SELECT 'x' || CASE WHEN i = 9000 THEN 8999 ELSE i END AS a "
+                    "FROM range(10_000) AS r(i)) TO 'x.flac' (PRIMARY_KEY a)")  # fmt: skip
+    assert os.listdir() == []
+    with pytest.raises(duckdb.Error, match=r"column a: .* INTERVAL: an interval has more than 292 years"):
+        con.execute("COPY (SELECT to_microseconds(CASE WHEN i = 9000 THEN 9223372036854775807 ELSE i END) AS a "
                     "FROM range(10_000) AS r(i)) TO 'x.flac'")  # fmt: skip
     assert os.listdir() == []
 
