@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from audiomem_sql.columns.arrow_types import ArrowType
 from audiomem_sql.columns.column import Column
+from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.origins import Origin, parse_origin
 from audiomem_sql.columns.shown import common_array, common_type
+from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.errors import DataTypeError, MissingExtraError, SchemaError
 from audiomem_sql.predicates import Condition
 from audiomem_sql.scan import Filter, RowFilter, filters_of, scan
@@ -52,6 +54,8 @@ def scan_flac(
     work. Each ``collect`` sees the newest version, or the one that was asked for, and all of its rows come
     from the same.
 
+    polars has no intervals: they are texts, and so are lists and structs with intervals, as SQL shows them.
+
     version, as_of, replicas: as in :func:`audiomem_sql.open`. stored_types: give each column the type that it
     is stored with; by default it has the one that it was written with, and DataTypeError says so if later
     values do not fit it.
@@ -89,22 +93,33 @@ def scan_flac(
 def _columns_of(schema: Schema, stored_types: bool) -> dict[str, tuple[Column, Origin | None]]:
     found = {}
     for column in schema.columns:
-        origin = None if stored_types else parse_origin(column.origin)
+        as_stored = stored_types or _has_interval(column.type.logical)
+        origin = None if as_stored else parse_origin(column.origin)
         found[column.name] = (column, None if origin is None or origin.is_own else origin)
     return found
 
 
 def _seen_type(column: Column, origin: Origin | None) -> ArrowType:
     if origin is None:
-        return common_type(column.type)
+        return _plain_type(column)
     return pa.dictionary(pa.int32(), origin.type) if origin.category else origin.type
+
+
+def _has_interval(node: Node | None) -> bool:
+    """Whether its values are intervals, or have some in them: polars has none."""
+    return node is not None and (node.name == "INTERVAL" or any(map(_has_interval, node.children)))
+
+
+def _plain_type(column: Column) -> ArrowType:
+    """The Arrow type of a column without regard to what it was written as. Intervals are texts."""
+    return pa.string() if _has_interval(column.type.logical) else common_type(column.type)
 
 
 def _dtype(column: Column, origin: Origin | None) -> Any:
     """The dtype of polars that a column is seen in."""
     if origin is not None and origin.category and pa.types.is_string(origin.type):
         return pl.Enum(origin.categories.to_pylist()) if origin.ordered else pl.Categorical()
-    plain = common_type(column.type) if origin is None else origin.type
+    plain = _plain_type(column) if origin is None else origin.type
     return pl.Series(pl.from_arrow(pa.chunked_array([], plain))).dtype
 
 
@@ -145,6 +160,8 @@ def _frames(
 def _series(name: str, array: Any, column: Column, origin: Origin | None) -> pl.Series:
     if pa.types.is_fixed_size_list(array.type):  # polars misreads a part of an array of these
         array = array.take(pa.array(np.arange(len(array))))
+    if _has_interval(column.type.logical):
+        return pl.Series(name, sql_values(array, column.type), pl.String)
     chunked = pa.chunked_array([common_array(array, column.type)])
     if origin is None:
         return pl.Series(name, pl.from_arrow(chunked))

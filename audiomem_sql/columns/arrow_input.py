@@ -36,6 +36,8 @@ from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
 
 
+#: Integers of polars that Arrow does not have.
+_WIDE = ("Int128", "UInt128")
 #: In the metadata of a field: Arrow found its type in Python objects.
 _OBJECTS = b"audiomem:objects"
 
@@ -282,6 +284,10 @@ def _from_polars(series: Any) -> _Source:
     cause: Exception | None = None
     if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
         try:
+            if str(series.dtype) in _WIDE:
+                from audiomem_sql.columns.logical.opaque import wide_integers
+
+                return _arrow(wide_integers(series.cast(str).to_list(), signed=str(series.dtype) == "Int128"))
             return _arrow(series.to_arrow())
         except Exception as error:  # polars and pyarrow each have errors of their own for it
             cause = error

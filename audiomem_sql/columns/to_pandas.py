@@ -2,7 +2,8 @@
 
 A column that was written from a data frame has the dtype that it had there. Any other has numpy's dtype for
 its type, but an INTEGER with NULLs is ``Int64`` and a BOOLEAN with NULLs is ``boolean``: numpy's own have no
-NULL, and floats in their place would change integers above 2⁵³.
+NULL, and floats in their place would change integers above 2⁵³. Dates and times that pandas cannot hold, such
+as those of Python with nanoseconds, make the column one of objects, and are texts in it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType
+from audiomem_sql.columns.exact_python import holds_all, python_values
 from audiomem_sql.columns.origins import BACKENDS, OBJECT, parse_origin
 from audiomem_sql.columns.pandas_frames import restore
 from audiomem_sql.errors import MissingExtraError, OptionError
@@ -65,11 +67,13 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
     import pandas as pd
 
     if backend == OBJECT:
-        return pd.Series(array.to_pylist(), dtype=object)
+        return _objects(array)
     if backend == "pyarrow":
         mapper: Any = pd.ArrowDtype
     else:
         mapper = _dtypes(backend, array.null_count > 0).get
+    if backend != "pyarrow" and _holds_counts(array):
+        return _objects(array)
     conversion = {"types_mapper": mapper} | options
     if types.is_timestamp(array.type) and array.type.tz and backend != "pyarrow":
         # An unknown zone is not worth the table: its times are shown as UTC.
@@ -77,7 +81,32 @@ def _series(array: ArrowArray, backend: str | None, options: dict[str, Any]) -> 
             return array.to_pandas(**conversion)
         except Exception:
             return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pandas(**conversion)
-    return array.to_pandas(**conversion)
+    try:
+        return array.to_pandas(**conversion)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        is_known = not isinstance(error, pa.ArrowNotImplementedError)  # a list of UUIDs is not
+        if is_known and holds_all(array):
+            raise
+        return _objects(array)
+
+
+def _holds_counts(array: ArrowArray) -> bool:
+    """Whether it has dicts or pairs in which pyarrow would put bare counts of nanoseconds or seconds."""
+    text = str(array.type)
+    if not types.is_nested(array.type) or not ("struct<" in text or "map<" in text):
+        return False
+    return "[ns" in text or not holds_all(array)
+
+
+def _objects(array: ArrowArray) -> Any:
+    """Python values, and texts of the dates and times that Python cannot hold."""
+    import pandas as pd
+
+    unit = getattr(array.type, "unit", None)
+    if unit == "ns" and (types.is_timestamp(array.type) or types.is_duration(array.type)):
+        return pd.Series(array.to_pylist(), dtype=object)  # pandas' own values hold nanoseconds
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    return pd.Series([value for chunk in chunks for value in python_values(chunk)], dtype=object)
 
 
 def _dtypes(backend: str | None, nulls: bool) -> dict[ArrowType, Any]:

@@ -1,7 +1,8 @@
 """SQL expressions over rows, decided by SQLite itself: a private database sees a batch of rows as a table.
 
-The database is empty but for that table, and may only compute: it has SQLite's own functions, sub-selects of
-what the row itself holds (``json_each``), and no other tables. The text is the caller's own.
+The database is empty but for that table, and may only compute: it has SQLite's own functions, ``decimal_add``
+and the like, sub-selects of what the row itself holds (``json_each``), and no other tables. The text is the
+caller's own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
 from audiomem_sql.columns.syntax import is_expression
 from audiomem_sql.columns.types import ColumnType, Kind, sqlite_declaration
-from audiomem_sql.errors import QueryError
+from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.predicates import ROWID
 from audiomem_sql.predicates.predicate import SqlPredicate
@@ -88,14 +89,14 @@ class SqlRows:
             try:
                 for place, value in connection.execute(sql, self._predicate.parameters):
                     evaluated[place] = value
-            except apsw.Error as error:
+            except (apsw.Error, DataTypeError) as error:
                 rowid = load(ROWID)[table.row].as_py() if table.row < count else None
                 raise self._failed(error, rowid) from None
             finally:
                 table.hold({}, 0)
         return evaluated
 
-    def _failed(self, error: apsw.Error, rowid: int | None) -> QueryError:
+    def _failed(self, error: Exception, rowid: int | None) -> QueryError:
         return QueryError(
             f"the {self._what} {self._predicate.text!r} fails: {error}",
             place=None if rowid is None else f"row {rowid}",
@@ -160,8 +161,12 @@ def _private(schema: Schema) -> Iterator[tuple[apsw.Connection, _Table]]:
     with suppress(IndexError):
         made = _kept.setdefault(id(schema), []).pop()
     if made is None or made[1].schema is not schema:
+        from audiomem_sql.columns.exact_decimals import SCALARS
+
         table = _Table(schema)
         connection = empty_database()
+        for function in SCALARS:
+            connection.create_scalar_function(function.__name__, function, 2, deterministic=True)
         connection.create_module(_MODULE, cast(Any, table), use_bestindex_object=True)
         connection.execute(f"CREATE VIRTUAL TABLE {quote(_TABLE)} USING {_MODULE}")
         connection.set_progress_handler(_not_wanted, _STEPS)

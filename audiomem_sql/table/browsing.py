@@ -63,10 +63,12 @@ class Browsing(ReadableTable):
         return self._rows.sample(n, fraction, seed, columns, where, parameters)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """The rows as dicts of Python values, as ``to_arrow().to_pylist()`` has them.
+        """The rows as dicts of Python values.
 
-        They are read as they are asked for, a batch in memory at a time. They are those of the moment at
-        which the iteration began, whatever is committed meanwhile.
+        A date or time that Python cannot hold, with nanoseconds, outside of the years 1 to 9999, or infinite,
+        is the text that SQL shows of it, which all verbs take for the value. Rows are read as they are asked
+        for, a batch in memory at a time. They are those of the moment at which the iteration began, whatever
+        is committed meanwhile.
         """
         return _dicts(self._rows.scan())
 
@@ -84,6 +86,14 @@ class Browsing(ReadableTable):
 
 
 def _dicts(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    from audiomem_sql.columns.exact_python import python_values
+
     for batch in batches:
+        names = batch.schema.names
         for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            yield from batch.slice(start, _ROWS_AT_ONCE).to_pylist()
+            part = batch.slice(start, _ROWS_AT_ONCE)
+            if not part.columns:
+                yield from part.to_pylist()
+                continue
+            for values in zip(*map(python_values, part.columns), strict=True):
+                yield dict(zip(names, values, strict=True))

@@ -15,7 +15,7 @@ from audiomem_sql.arrays import U8Array
 from audiomem_sql.errors import AudioMemError
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.description import describe
-from audiomem_sql.table.first_rows import FirstRows, cut
+from audiomem_sql.table.first_rows import FirstRows, counted, cut
 
 #: What is shown of each; the rest is counted.
 _COLUMNS, _VERSIONS = 40, 5
@@ -30,7 +30,9 @@ _QUIET_TO_LOUD = ((13, 8, 60), (98, 18, 110), (187, 55, 84), (249, 142, 9), (252
 def text_of(table: ReadableTable) -> str:
     """A table as lines of text: what it is, and its first rows where they can be read."""
     schema, snapshot = table.schema, table.snapshot
-    line = f"<Table {table.path!r}: {len(table)} rows, {len(schema)} columns, version {snapshot.version}>"
+    rows = f"{len(table)} row{'' if len(table) == 1 else 's'}"
+    columns = counted(len(schema), "column")
+    line = f"<Table {table.path!r}: {rows}, {columns}, version {snapshot.version}>"
     try:
         return f"{line}\n{FirstRows.of(table).text()}"
     except (AudioMemError, OSError):
@@ -46,8 +48,8 @@ def html_of(table: ReadableTable) -> str:
     except OSError:
         return f"<pre>{escape(repr(table))}</pre>"
     size, options = facts["size"], facts["options"]
-    head = f"{facts['rows']:,} rows, version {facts['version']}"
-    properties = [f"{size['total']:,} bytes in {size['files']} file{'s' if size['files'] > 1 else ''}"]
+    head = f"{counted(facts['rows'], 'row')}, version {facts['version']}"
+    properties = [f"{size['total']:,} bytes in {counted(size['files'], 'file')}"]
     properties += [f"protection {options['protection']}", f"{facts['sound']['seconds']:,.2f} s of sound"]
     columns = [(column["definition"], f"{column['stored']:,}") for column in facts["columns"]]
     versions = [
@@ -65,8 +67,8 @@ def html_of(table: ReadableTable) -> str:
         f"<small>{escape(facts['file'])}: {escape(', '.join(properties))}</small>",
         _first_rows(table),
         _picture(os.fspath(table.files.base)),
-        _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "columns"),
-        _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "versions"),
+        _rows(("column", "bytes"), columns[:_COLUMNS], len(columns), "column"),
+        _rows(("version", "time", "rows", "tags", "message"), versions, len(facts["versions"]), "version"),
     ]
     return f"<div>{''.join(parts)}</div>"
 
@@ -79,9 +81,9 @@ def _first_rows(table: ReadableTable) -> str:
         first = FirstRows.of(table)
     except (AudioMemError, OSError) as error:
         return f"<br><small>{escape(f'The rows cannot be read: {error}')}</small>"
-    shown = _rows(tuple(map(cut, first.names)), first.cells, first.rows, "rows")
+    shown = _rows(tuple(map(cut, first.names)), first.cells, first.rows, "row")
     hidden = first.columns - len(first.names)
-    return f"{shown}<small>and {hidden:,} columns that are not shown</small>" if hidden else shown
+    return f"{shown}<small>and {counted(hidden, 'column')} not shown</small>" if hidden else shown
 
 
 def _rows(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]], count: int, unit: str) -> str:
@@ -92,7 +94,7 @@ def _rows(names: tuple[str, ...], rows: Sequence[tuple[Any, ...]], count: int, u
         "<tr>" + "".join(f'<td style="text-align:left">{escape(str(cell))}</td>' for cell in row) + "</tr>"
         for row in rows
     )
-    more = f"<small>and {count - len(rows):,} more {unit}</small>" if count > len(rows) else ""
+    more = f"<small>and {counted(count - len(rows), f'more {unit}')}</small>" if count > len(rows) else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 

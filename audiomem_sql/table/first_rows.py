@@ -8,6 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.columns.exact_python import python_values
+from audiomem_sql.columns.shown import shown_images
+from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.table.contract import ReadableTable
 
 #: Rows and columns that are shown; the rest is counted.
@@ -31,7 +34,12 @@ class FirstRows:
         """Those of a table. Raises what reading raises."""
         names = table.schema.names
         shown = table.head(ROWS, names[:COLUMNS])
-        cells = [tuple(_cell(column[row]) for column in shown.columns) for row in range(shown.num_rows)]
+        types = [column.type for column in table.schema.columns[:COLUMNS]]
+        columns = [
+            [cut(_shown(value)) for value in _values(array, column_type)]
+            for array, column_type in zip(shown.columns, types, strict=True)
+        ]
+        cells = list(zip(*columns, strict=True)) if columns else []
         return cls(names[:COLUMNS], cells, len(table), len(names))
 
     def text(self) -> str:
@@ -44,15 +52,20 @@ class FirstRows:
             for line in lines
         ]
         if more := [
-            f"{count:,} more {unit}"
+            counted(count, f"more {unit}")
             for count, unit in (
-                (self.rows - len(self.cells), "rows"),
-                (self.columns - len(self.names), "columns"),
+                (self.rows - len(self.cells), "row"),
+                (self.columns - len(self.names), "column"),
             )
             if count > 0
         ]:
             parts.append(f"and {' and '.join(more)}")
         return "\n".join(parts)
+
+
+def counted(count: int, unit: str) -> str:
+    """1 row, 1,000 rows."""
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
 
 def cut(text: str) -> str:
@@ -61,11 +74,11 @@ def cut(text: str) -> str:
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + _CUT
 
 
-def _cell(scalar: pa.Scalar[Any]) -> str:
-    try:
-        return cut(_shown(scalar.as_py()))
-    except (ValueError, OverflowError):  # what Python has no value for, such as a year beyond 9999
-        return cut(str(scalar))
+def _values(array: pa.ChunkedArray[Any], column_type: ColumnType) -> list[Any]:
+    """What is shown of a column: of a logical type what SQL sees."""
+    if column_type.logical is None:
+        return [value for chunk in array.chunks for value in python_values(chunk)]
+    return [image for chunk in array.chunks for image in shown_images(chunk, column_type)]
 
 
 def _shown(value: Any) -> str:

@@ -166,10 +166,10 @@ def test_first_rows(tmp_path: Path) -> None:
 def test_some_columns_of_many(tmp_path: Path) -> None:
     with Table.create(tmp_path / "t.flac", [f"c{number} INTEGER" for number in range(23)]) as table:
         table.append([{"c0": 7}] * 11)
-        assert str(table).splitlines()[-1] == "and 1 more rows and 3 more columns"
+        assert str(table).splitlines()[-1] == "and 1 more row and 3 more columns"
         assert "c19" in str(table)
         assert "c20" not in str(table)
-        assert "and 3 columns that are not shown" in Tags(table._repr_html_()).words
+        assert "and 3 columns not shown" in Tags(table._repr_html_()).words
 
 
 @pytest.mark.damages

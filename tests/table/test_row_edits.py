@@ -481,6 +481,25 @@ def test_values_of_logical_types(tmp_path: Path) -> None:
         assert table.delete(pc.field("price") > Decimal("9.00")).deleted == 1
 
 
+def test_exact_arithmetic(tmp_path: Path) -> None:
+    with am.create(tmp_path / "t.flac", ["id INTEGER PRIMARY KEY", "p DECIMAL(30,4)", "word TEXT"]) as table:
+        table.append([{"p": "12345678901234567890.1234", "word": "x"}, {"p": None, "word": "5"}])
+        assert table.update("true", sql={"p": "decimal_add(p, '0.0001')"}).updated == 2
+        whole = Decimal("12345678901234567890.1235")
+        assert table.to_arrow()["p"].to_pylist() == [whole, None]
+        table.update("decimal_cmp(p, '12345678901234567890.1234') > 0", sql={"p": "decimal_mul(p, 2)"})
+        assert table.to_arrow()["p"].to_pylist() == [2 * whole, None]
+        table.update("id = 1", sql={"p": "decimal_sub(p, 0.5)"})
+        assert table.to_arrow()["p"].to_pylist() == [2 * whole - Decimal("0.5"), None]
+        refused(
+            table,
+            QueryError,
+            "row 1: the expression",
+            lambda: table.update("true", sql={"p": "decimal_add(word, 1)"}),
+        )
+        refused(table, QueryError, "no number", lambda: table.update("decimal_cmp(word, 1)", {"word": ""}))
+
+
 def test_rows_without_a_key_keep_their_rowids(tmp_path: Path) -> None:
     with am.Table.create(tmp_path / "t.flac", ["name TEXT"]) as table:
         table.append([{"name": name} for name in "abc"])

@@ -6,7 +6,7 @@ is a byte then, ``arrow.bool8``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -99,3 +99,10 @@ _TEXTS: dict[str, Callable[[bytes], str]] = {
     "BIT": bit_of_duckdb,
     "BIGNUM": lambda raw: str(bignum_of_duckdb(raw)),
 }
+
+
+def wide_integers(texts: Sequence[str | None], *, signed: bool) -> Any:
+    """Integers of 128 bits, written as texts, in the form in which DuckDB hands over HUGEINT and UHUGEINT."""
+    values = [None if text is None else int(text).to_bytes(16, "little", signed=signed) for text in texts]
+    kind = pa.opaque(pa.binary(16), "hugeint" if signed else "uhugeint", "DuckDB")
+    return pa.ExtensionArray.from_storage(kind, pa.array(values, pa.binary(16)))

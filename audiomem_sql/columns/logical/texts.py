@@ -105,7 +105,7 @@ def _integer_images(node: Node, numbers: I64Array) -> list[Any]:
         scale = 10**9 // per_second
         return [interval_text(0, 0, number * scale) for number in numbers.tolist()]
     texts = [moment_text(number, per_second) for number in numbers.tolist()]
-    return [_zoned(text) for text in texts] if node.name.startswith("TIMESTAMPTZ") else texts
+    return [zoned_text(text) for text in texts] if node.name.startswith("TIMESTAMPTZ") else texts
 
 
 def date_text(days: int) -> str:
@@ -128,7 +128,8 @@ def moment_text(number: int, per_second: int) -> str:
     return f"{day[:-5]} {text} (BC)" if day.endswith("(BC)") else f"{day} {text}"
 
 
-def _zoned(text: str) -> str:
+def zoned_text(text: str) -> str:
+    """The text of a moment, with +00:00."""
     if text.endswith(" (BC)"):
         return f"{text[:-5]}+00:00 (BC)"
     return text if text.endswith("infinity") else f"{text}+00:00"
