@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.columns.time_order import key
 from audiomem_sql.errors import DataTypeError
 
 MIN_MICROS = -62_135_596_800_000_000  # 0001-01-01 00:00:00
@@ -147,16 +146,13 @@ def sql_text(value: datetime | date | time | np.datetime64) -> str | None:
 
 
 def text_threshold(text: str) -> int:
-    """The least timestamp that is not before ``text`` in the order of times; MAX_MICROS + 1 if there is none.
+    """The least timestamp whose text is >= ``text`` in code-point order; MAX_MICROS + 1 if there is none.
 
     So ``column >= text`` is ``us >= threshold`` and ``column < text`` is ``us < threshold``, whatever
     ``text`` says.
     """
     if (us := _canonical(text)) is not None:
         return us
-    era = key(text).era
-    if era:
-        return MIN_MICROS if era < 0 else MAX_MICROS + 1
     low, high = MIN_MICROS, MAX_MICROS + 1
     while low < high:
         middle = (low + high) // 2

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from audiomem_sql.columns.numeric_text import numeric_text
-from audiomem_sql.columns.time_order import canonical, is_time
+from audiomem_sql.columns.time_order import is_time, key
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, parse, render, text_threshold
 from audiomem_sql.columns.types import TIME_COLLATION, ColumnType, Kind
 from audiomem_sql.errors import QueryError
@@ -150,11 +150,12 @@ def _is_by_stored_form(predicate: Predicate, column_type: ColumnType) -> bool:
 
 
 def _time(value: SqlValue | None, collation: str) -> SqlValue | None:
-    """The text of a time that a column of times is compared with."""
+    """The text that the texts of a column of times are compared with, byte by byte."""
     if value is None:
         return None
     if isinstance(value, str) and (collation != TIME or is_time(value)):
-        return canonical(value)
+        era, _, _, text = key(value)
+        return text if era == 0 else "" if era < 0 else ":"  # below and above all digits
     return render(parse(value))
 
 

@@ -22,7 +22,6 @@ from audiomem_sql.arrays import BoolArray, F64Array, I64Array
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.stored_values import nan_as_null
-from audiomem_sql.columns.time_order import compare
 from audiomem_sql.columns.views import integers, reals, truths, valid
 from audiomem_sql.predicates.operands import EMPTY, INT64_MAX, INT64_MIN
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op
@@ -292,7 +291,7 @@ class TimestampRange(Range):
 
     def test(self, value: Any) -> bool:
         """Whether the predicate is true for one SQL value."""
-        return value is not None and bool(COMPARISON_BY_OP[self.op].compare(compare(value, self.text), 0))
+        return value is not None and bool(COMPARISON_BY_OP[self.op].compare(value, self.text))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
