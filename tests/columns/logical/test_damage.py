@@ -71,7 +71,7 @@ HUGE = (0x7FFFFFFF).to_bytes(4, "little")
         ("NULL[]", b"\0" + HUGE + b"\0"),
         ("NULL[]", b"\0" + HUGE + b"\1"),
         ("BOOLEAN[][]", b"\0" + HUGE + b"\0" + HUGE),
-        ("BIGINT[16777216][16777216][16777216][]", b"\0" + HUGE + b"\0"),
+        ("BIGINT[256][256][256][]", b"\0" + HUGE + b"\0"),
         ("STRUCT(a NULL, b NULL)[]", b"\0" + HUGE + b"\0\0\0"),
         ("VARCHAR[]", b"\0\1\0\0\0\0" + HUGE),
         ("MAP(VARCHAR, NULL)", b"\0" + HUGE + b"\0"),
