@@ -7,7 +7,7 @@ an INTEGER column becomes NULL, as in SQLite; a REAL one keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from pyarrow import types
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.affinity import NO_DIRECTION, StoredValue, converter, not_null_failed
+from audiomem_sql.columns.arrow_pieces import pieces
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowType, is_list
 from audiomem_sql.columns.column import Column
 from audiomem_sql.columns.defaults import constant, is_constant, values
@@ -29,7 +30,6 @@ from audiomem_sql.columns.types import FLOAT32, ColumnType, Kind, arrow_type
 from audiomem_sql.columns.views import strings
 from audiomem_sql.errors import DataTypeError
 
-_PIECE = 1 << 30  # bytes; string and binary arrays address at most 2 GiB
 _REPEATED = 1 << 24  # about the bytes of an array that a default is repeated in
 _MICROS = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _DAY = 86_400_000_000
@@ -45,7 +45,7 @@ def cast_column(column: Column, chunks: Sequence[ArrowArray]) -> ArrowArray:
     first = 0
     for chunk in chunks:
         try:
-            for piece in _pieces(column, chunk, first):
+            for piece in pieces(column, chunk, first):
                 arrays += _cast(column, piece, first)
                 first += len(piece)
         except (pa.ArrowException, ValueError, OverflowError) as error:  # the last two: dates beyond Python's
@@ -121,80 +121,6 @@ def _checked(column: Column, arrays: list[ArrowArray]) -> ArrowArray:
             first += len(array)
     target: ArrowType = arrow_type(column.type)
     return pa.chunked_array(arrays, target)
-
-
-def _pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArray]:
-    """The chunk, checked, without dictionaries and extensions, in parts that 32-bit offsets can address."""
-    try:
-        chunk.validate(full=True)
-    except pa.ArrowException:
-        _find_invalid_text(column, chunk, first)
-        raise
-    while True:
-        if _is_rare(chunk.type):
-            from audiomem_sql.columns.logical.plain_arrays import plain
-
-            chunk = plain(chunk)
-        elif _is_foreign(chunk.type):
-            from audiomem_sql.columns.logical.opaque import without_opaque
-
-            chunk = without_opaque(chunk)
-        elif isinstance(chunk, pa.ExtensionArray):
-            chunk = chunk.storage
-        else:
-            break
-    if types.is_large_string(chunk.type) or types.is_large_binary(chunk.type):
-        yield from _halves(chunk)
-    else:
-        yield chunk
-
-
-def _is_rare(kind: ArrowType) -> bool:
-    """Whether a type has lists of a layout that Arrow's functions do not take."""
-    if not types.is_nested(kind):
-        return False
-    from audiomem_sql.columns.logical.plain_arrays import is_plain
-
-    return not is_plain(kind)
-
-
-def _is_foreign(kind: ArrowType) -> bool:
-    """Whether a type is one of DuckDB's own, or has one in it."""
-    if not (isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind)):
-        return False
-    from audiomem_sql.columns.logical.opaque import has_opaque
-
-    return has_opaque(kind)
-
-
-def _halves(chunk: ArrowArray) -> Iterator[ArrowArray]:
-    if chunk.nbytes <= _PIECE or len(chunk) < 2:
-        yield chunk
-    else:
-        middle = len(chunk) // 2
-        yield from _halves(chunk.slice(0, middle))
-        yield from _halves(chunk.slice(middle))
-
-
-def _find_invalid_text(column: Column, chunk: ArrowArray, first: int) -> None:
-    texts = chunk.dictionary if types.is_dictionary(chunk.type) else chunk
-    if types.is_string(texts.type):
-        raw = texts.view(pa.binary())
-    elif types.is_large_string(texts.type):
-        raw = texts.view(pa.large_binary())
-    elif str(texts.type) == "string_view":
-        raw = texts.cast(pa.binary_view())
-    else:
-        return
-    raw.validate(full=True)  # raises for what is worse than the text
-    if types.is_dictionary(chunk.type):
-        raw = raw.take(chunk.indices)
-    for row, value in enumerate(raw.to_pylist()):
-        try:
-            if value is not None:
-                value.decode()
-        except UnicodeDecodeError:
-            raise _refused(column, first + row, "TEXT", "It is invalid UTF-8") from None
 
 
 def _cast(column: Column, array: ArrowArray, first: int) -> list[ArrowArray]:
