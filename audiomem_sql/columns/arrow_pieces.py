@@ -41,8 +41,9 @@ def pieces(column: Column, chunk: ArrowArray, first: int) -> Iterator[ArrowArray
 
 
 def _is_rare(kind: ArrowType) -> bool:
-    """Whether a type has lists of a layout that Arrow's functions do not take."""
-    if not types.is_nested(kind):
+    """Whether a type is a dictionary, a run-end encoding or a view, or has one in it."""
+    coded = types.is_dictionary(kind) or types.is_run_end_encoded(kind) or str(kind).endswith("_view")
+    if not (coded or types.is_nested(kind)):
         return False
     from audiomem_sql.columns.logical.plain_arrays import is_plain
 

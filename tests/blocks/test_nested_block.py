@@ -63,13 +63,18 @@ def test_a_claim_is_refused_before_memory_is_taken(kind: str, data: bytes) -> No
         tracemalloc.stop()
 
 
-def test_a_value_with_more_items_is_not_written(tmp_path: Path) -> None:
-    truths = pa.Array.from_buffers(pa.bool_(), MOST, [None, pa.py_buffer(bytes(MOST // 8))])
-    lists = pa.ListArray.from_arrays(pa.array([0, MOST], pa.int32()), truths)
-    table = audiomem_sql.create(tmp_path / "t.flac", ["flags BOOLEAN[]"])
-    with pytest.raises(LimitError, match=r"column flags: nested values .* more than 134,217,728 items"):
-        table.append(pa.table({"flags": lists}))
-    assert len(audiomem_sql.open(tmp_path / "t.flac")) == 0
+def test_a_value_with_more_items_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nested_block, "MAX_ELEMENTS", 1 << 16)  # 134,217,728 take gigabytes
+    for items, fits in (((1 << 16) - 1, True), (1 << 16, False)):
+        path = tmp_path / f"{items}.flac"
+        table = audiomem_sql.create(path, ["flags BOOLEAN[]"])
+        rows = pa.table({"flags": pa.array([[True] * items])})
+        if fits:
+            table.append(rows)
+        else:
+            with pytest.raises(LimitError, match=r"column flags: nested values .* more than 65,536 items"):
+                table.append(rows)
+        assert len(audiomem_sql.open(path)) == fits
 
 
 @pytest.mark.parametrize(
