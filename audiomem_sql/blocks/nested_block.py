@@ -227,7 +227,7 @@ def _width(node: Node) -> int:
         return 24  # a length, an offset, and what it takes to make one of the other
     if node.name in ("VARCHAR", "JSON", "BLOB"):
         return 4  # and what is in it, see ``_content``
-    return 8 if node.name in ITEMS or node.is_integer else 4
+    return 8 if node.name in ITEMS or node.is_integer else max(4, node.bytes)
 
 
 def _content(array: Any) -> int:

@@ -64,17 +64,19 @@ def test_a_claim_is_refused_before_memory_is_taken(kind: str, data: bytes) -> No
 
 
 def test_a_value_with_more_items_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nested_block, "MAX_ELEMENTS", 1 << 16)  # 134,217,728 take gigabytes
-    for items, fits in (((1 << 16) - 1, True), (1 << 16, False)):
-        path = tmp_path / f"{items}.flac"
-        table = audiomem_sql.create(path, ["flags BOOLEAN[]"])
-        rows = pa.table({"flags": pa.array([[True] * items])})
+    monkeypatch.setattr(nested_block, "MAX_ELEMENTS", 1 << 24)  # 134,217,728 take gigabytes
+    for items, fits in (((1 << 24) - 1, True), (1 << 24, False)):
+        truths = pa.Array.from_buffers(pa.bool_(), items, [None, pa.py_buffer(bytes(1 << 21))])
+        rows = pa.table({"flags": pa.ListArray.from_arrays(pa.array([0, items], pa.int32()), truths)})
+        table = audiomem_sql.create(tmp_path / f"{items}.flac", ["flags BOOLEAN[]"])
         if fits:
             table.append(rows)
         else:
-            with pytest.raises(LimitError, match=r"column flags: nested values .* more than 65,536 items"):
+            with pytest.raises(
+                LimitError, match=r"column flags: nested .* 16,777,216 items"
+            ):
                 table.append(rows)
-        assert len(audiomem_sql.open(path)) == fits
+        assert len(audiomem_sql.open(tmp_path / f"{items}.flac")) == fits
 
 
 @pytest.mark.parametrize(
