@@ -112,7 +112,6 @@ def test_every_frame_comes_back_as_it_was(
 
 REFUSED = {
     "object": pl.Series([object()], dtype=pl.Object),
-    "int128": pl.Series([1], dtype=pl.Int128),
 }
 
 

@@ -54,6 +54,4 @@ def _declared(column_type: ColumnType) -> str:
     if node is None:
         plain = str(column_type).partition("[")[0] or "TEXT"
         return " JSON TEXT" if plain == "JSON" else f" {plain}"
-    if node.name == "UBIGINT":  # an integer, or a text where SQLite has none
-        return ""
     return f" {node.name} TEXT" if node.name.startswith(("DATE", "TIME")) else " TEXT"

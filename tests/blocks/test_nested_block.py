@@ -72,9 +72,7 @@ def test_a_value_with_more_items_is_not_written(tmp_path: Path, monkeypatch: pyt
         if fits:
             table.append(rows)
         else:
-            with pytest.raises(
-                LimitError, match=r"column flags: nested .* 16,777,216 items"
-            ):
+            with pytest.raises(LimitError, match=r"column flags: nested .* 16,777,216 items"):
                 table.append(rows)
         assert len(audiomem_sql.open(tmp_path / f"{items}.flac")) == fits
 
