@@ -212,6 +212,13 @@ def test_an_answer_that_has_begun_is_not_refused(table_path: Path) -> None:
         with server.client.stream("POST", "/sql?format=csv", json=body) as answer:
             parts = answer.iter_bytes()
             count = len(next(parts))
+            rests: list[bool] = []
+
+            def rests_for_a_while() -> bool:  # the rest waits until it is read: no thread is taken by it
+                rests.append(not server.service.workers.busy)
+                return len(rests) > 20 and all(rests[-20:])
+
+            wait_for(rests_for_a_while)
             with connected(server) as client:
                 client.sendall(endless_statement())
                 wait_for(lambda: server.service.workers.busy)
