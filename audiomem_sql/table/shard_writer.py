@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.interrupts import result_of
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.shards import Pin, ShardedSnapshot, ShardFile
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
@@ -224,7 +224,7 @@ def write_encoded(
     for several files as for one. When this ends, however it ends, no shard is written to any more.
     """
     at_once = 1 if LIMITS[profile].sparing else min(len(changes), _AT_ONCE)
-    with ThreadPoolExecutor(at_once, thread_name_prefix="audiomem-shard") as pool:
+    with ThreadPool(at_once, thread_name_prefix="audiomem-shard") as pool:
         started = {number: pool.submit(writers[number].write, change) for number, change in changes.items()}
         try:
             return {number: result_of(future) for number, future in started.items()}

@@ -7,7 +7,6 @@ so that the same page is the same sound among whatever others it is written, and
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +22,7 @@ from audiomem_sql.audio.spectrum.slots import Slot
 from audiomem_sql.audio.spectrum.transform import BLOCKS, DCT, GROUP, packed, transforms
 from audiomem_sql.errors import LimitError
 from audiomem_sql.machine.hardware import processors
+from audiomem_sql.machine.thread_pool import ThreadPool
 
 MARGIN = 0.02
 """By so much a coefficient stays away from the border between two levels, when it is written."""
@@ -52,7 +52,7 @@ class Modulator:
         if threads == 1:
             self._modulate(pages, out)
             return out
-        with ThreadPoolExecutor(threads, thread_name_prefix="audiomem-sound") as pool:
+        with ThreadPool(threads, thread_name_prefix="audiomem-sound") as pool:
             for _ in pool.map(lambda part: self._modulate(pages[part], out[part]), parts):
                 pass
         return out
