@@ -5,7 +5,6 @@ It reads its own writes, enforces the keys, and keeps a journal, so that any sav
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
@@ -240,6 +239,8 @@ class Transaction:
         alias = self.schema.rowid_column
         if alias is not None and self.schema.columns[alias].autoincrement:
             raise LimitError("the greatest rowid there can be is taken", file=self.path)
+        import random
+
         for _ in range(100):
             rowid = random.randrange(1, MAX_ROWID)
             if not self.contains(rowid):
