@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.predicates import Bound
 from audiomem_sql.scan.filters import Filter
 from audiomem_sql.storage.segment import ReadableSegment
@@ -42,7 +42,7 @@ def _rowid_spans(segment: ReadableSegment, bound: Bound) -> I64Array:
     first = segment.catalog.first_rowid
     assert first is not None
     if bound.keys is not None:
-        rows = np.unique(np.array([key for key in bound.keys if isinstance(key, int)], np.int64)) - first
+        rows = distinct(np.array([key for key in bound.keys if isinstance(key, int)], np.int64)) - first
         rows = rows[(rows >= 0) & (rows < segment.rows)]
         return np.stack([rows, rows + 1], axis=1)
     if bound.bounds is None:

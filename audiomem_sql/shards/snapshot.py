@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.schema import Schema
@@ -208,7 +208,7 @@ class ShardedSnapshot(Snapshot):
         if self.placement.columns:
             numbers, opened = self._open_first(), len(self._opened)
         else:
-            numbers = np.unique(self.placement.of_rows(rowids, ())).tolist()
+            numbers = distinct(self.placement.of_rows(rowids, ())).tolist()
             opened = 0
         numbers = [number for number in numbers if number not in self.left_out]
         for place, number in enumerate(numbers):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql import search
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
@@ -19,7 +20,6 @@ from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.search import dimensions_of
 from audiomem_sql.shards import ShardedSnapshot, check_no_shard
 from audiomem_sql.storage.segment import AUTO, ON, SegmentWriter, TableOptions, Version, cuts_texts
 from audiomem_sql.table.reader import TableReader
@@ -71,7 +71,7 @@ def completed(schema: Schema, chosen: TableOptions, path: str) -> tuple[Schema, 
     if LIMITS[chosen.profile].sparing:
         spare()
     if len(schema.vectors) < len(schema.semantic_columns):
-        width = dimensions_of(chosen.model, chosen.model_backend, path)
+        width = search.dimensions_of(chosen.model, chosen.model_backend, path)
         cuts = cuts_texts(chosen.passages, chosen.model)
         if cuts and chosen.passages == AUTO:
             chosen = replace(chosen, passages=ON)

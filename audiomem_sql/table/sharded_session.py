@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiomem_sql.arrays import distinct
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
 from audiomem_sql.errors import AudioMemError, StorageError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
 from audiomem_sql.storage.log import LogRecord
@@ -35,6 +35,7 @@ from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 
 if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
     from audiomem_sql.table.encoded_part import EncodedPart
 
 
@@ -193,7 +194,7 @@ class ShardedSession(Session):
         if not len(deleted):
             return
         numbers = self.snapshot.shards_of(deleted)
-        for number in np.unique(numbers[numbers >= 0]).tolist():
+        for number in distinct(numbers[numbers >= 0]).tolist():
             changes.setdefault(number, ShardChange()).deleted = deleted[numbers == number]
 
     def _commit(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql import search
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
 from audiomem_sql.columns.hidden import check_new_name
@@ -15,7 +16,6 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import AudioMemError, InFile
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search import KnownVectors, allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.changing import Changing
@@ -36,6 +36,7 @@ from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
+    from audiomem_sql.search import KnownVectors
     from audiomem_sql.versions import Tiers
 
 BUSY_TIMEOUT = 5.0
@@ -103,7 +104,7 @@ class Table(TableReader, Copying, Changing, Editing):
                 check_new_name(name)
             # who makes the table names it, or takes the default
             model = str(chosen.get("model", DEFAULT_MODEL))
-            allow_model(model)
+            search.allow_model(model)
             if schema.semantic_columns and "model_backend" not in chosen:
                 chosen = {**chosen, "model_backend": default_backend(model)}
             create_new(path, schema, chosen)

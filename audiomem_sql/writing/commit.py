@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
@@ -51,6 +50,9 @@ from audiomem_sql.versions import (
 )
 from audiomem_sql.writing.commit_limits import check_history, check_ids
 from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import distinct
 from audiomem_sql.audio.flac.false_headers import false_headers
 from audiomem_sql.audio.flac.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.spectrum.bits import Words, from_gray
@@ -86,7 +87,7 @@ class Modulator:
             rows = np.concatenate(bad)
             if shape.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
                 rows = (
-                    np.unique(rows // shape.units)[:, None] * shape.units + np.arange(shape.units)
+                    distinct(rows // shape.units)[:, None] * shape.units + np.arange(shape.units)
                 ).reshape(-1)
             seeds[rows] += 1
             if len(rows) and seeds[rows].max() >= SEEDS:
