@@ -29,7 +29,7 @@ from audiomem_sql.columns.pandas_frames import backend_of, columns_of
 from audiomem_sql.columns.python_values import array_of_values
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.tokenizers import AUTO
-from audiomem_sql.columns.types import STORED, shown_type
+from audiomem_sql.columns.types import is_stored, shown_type
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
@@ -97,8 +97,8 @@ def to_table(
         if source is None:
             cast.append(stored_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
-            is_stored = column.type.logical is not None and STORED in (source[0].metadata or {})
-            cast.append(stored_column(column, source[1]) if is_stored else cast_column(column, source[1]))
+            known = column.type.logical is not None and is_stored(source[0].metadata)
+            cast.append(stored_column(column, source[1]) if known else cast_column(column, source[1]))
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema

@@ -11,7 +11,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import infer
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.types import STORED, ColumnType, Kind, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, Kind, arrow_type
 from audiomem_sql.errors import SchemaError
 
 #: In the metadata of a field: the type of its column.
@@ -46,7 +46,7 @@ def taken(item: pa.Field) -> pa.Field:
 
 def told(item: pa.Field, column_type: ColumnType) -> pa.Field:
     """The field of the stored values of a logical type that the source tells of a column."""
-    own = {STORED: b"1", TYPE: str(column_type).encode()}
+    own = {**STORED_MARK, TYPE: str(column_type).encode()}
     return item.with_type(arrow_type(column_type)).with_metadata({**(item.metadata or {}), **own})
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, arrow_type
 from audiomem_sql.errors import DataTypeError, SchemaError
 
 #: Types that Arrow does not hold as DuckDB gives them; midnight at the end of a day is no TIME of Arrow's.
@@ -53,7 +53,7 @@ def exact_reader(relation: Any, rows: int) -> pa.RecordBatchReader:
             schema = schema.set(place, field.with_metadata({b"audiomem:type": b"JSON"}))
     for place, node in nodes.items():
         made = ColumnType.of(node)
-        metadata = {b"audiomem:type": str(made).encode(), STORED: b"1"}
+        metadata = {b"audiomem:type": str(made).encode(), **STORED_MARK}
         schema = schema.set(place, pa.field(schema.field(place).name, arrow_type(made), metadata=metadata))
     return pa.RecordBatchReader.from_batches(schema, _batches(reader, schema, nodes))
 
