@@ -82,7 +82,7 @@ def test_rows_that_are_added_are_converted_or_refused(tmp_path: Path, door: str)
     with audiomem_sql.write_flac(rows, tmp_path / "a.flac", primary_key="id") as table:
         for values, kind in (([19_724], pa.int64()), ([b"\x01\x02\x03\x04"], pa.binary())):
             data = marked(values, kind, "DATE").add_column(0, "id", pa.array([2]))
-            with pytest.raises(DataTypeError, match="row 0: cannot store .* value in DATE column a"):
+            with pytest.raises(DataTypeError, match=r"row 0: cannot store .* value in DATE column a"):
                 _ADDED[door](table, data)
             assert table.to_arrow().to_pylist() == [{"id": 1, "a": _DAY}]
         for number, (value, kind) in enumerate((("2024-05-06", pa.string()), (_DAY, pa.date32())), 2):
