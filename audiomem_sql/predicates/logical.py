@@ -152,10 +152,14 @@ def bind_logical(
 
 
 def _operand(node: Node, value: Any) -> SqlValue | None:
-    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits."""
+    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits.
+
+    Beside other types, whose images are texts, a number is its text.
+    """
     if node.is_number and isinstance(value, Numeral | Wide):
         return value.text if isinstance(value, Numeral) else str(int(value))
-    return clean(value)
+    value = clean(value)
+    return text_of(value) if isinstance(value, int | float) and not node.is_number else value
 
 
 def _near(
@@ -198,8 +202,8 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
     unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if node.is_nested:
-        texts = [value if isinstance(value, str) else text_of(value) for value in _texts_of(present)]
-        return ImageSet(operands=frozenset(texts), column_type=column_type, unknown=unknown)
+        texts = frozenset(value for value in present if isinstance(value, str))
+        return ImageSet(operands=texts, column_type=column_type, unknown=unknown)
     stored = set()
     for value in present:
         if isinstance(value, Stored):
@@ -339,11 +343,6 @@ def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
         return False
     (image,) = sql_images(node, array_of([stored], ColumnType.of(node)))
     return bool(image == value)
-
-
-def _texts_of(values: list[Any]) -> list[str | int | float]:
-    """Those that are texts to SQLite, or become texts beside a column of them."""
-    return [value for value in values if isinstance(value, str | int | float)]
 
 
 def _compare_bytes(left: str, right: str) -> int:
