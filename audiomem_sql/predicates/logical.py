@@ -295,6 +295,8 @@ def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
         digits = len(str(PER_SECOND[node.unit])) - 1
         stored = (days * 86_400 + seconds) * 10**digits + int(f"0{fraction[:digits].ljust(digits, '0')}")
         between = len(fraction) > digits
+        if node.unit == "ns":  # which have no infinity
+            return stored, between
     if stored >= infinity:
         return infinity - 1, True
     if stored > -infinity or (stored == -infinity - 1 and not between):
@@ -329,7 +331,7 @@ def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
 def _has_order(node: Node, stored: Any) -> bool:
     """Whether the images that SQL sees are in the order of the stored forms, seen from this one."""
     if node.is_moment:  # the least one is no infinity, and stored below it
-        return bool(stored > -_infinity(node))
+        return node.unit == "ns" or bool(stored > -_infinity(node))
     return node.is_number or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
 
 
