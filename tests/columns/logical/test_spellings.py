@@ -59,7 +59,7 @@ def test_spellings(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "BIGINT", "INTEGER", "TEXT", "VARCHAR(3)", "TIMESTAMP", "MONEY", "UNION(a INTEGER)", "1", "'a'",
+        "", " ", "BIGINT", "INTEGER", "TEXT", "VARCHAR(3)", "TIMESTAMP", "MONEY", "1", "'a'",
         "DATE DATE", "DATE)", "DATE[", "DATE[3", "DATE[x]", "DATE[]]", "DATE[3,4]", "DATE ARRAY ARRAY[",
         "TIME()", "TIME(3", "TIME(1,2)", "TIME(x)", "TIMESTAMP('UTC')", "TIME(3) WITH TIME", "TIME(3) ZONE",
         "TIMESTAMPTZ(", "TIMESTAMPTZ()", "TIMESTAMPTZ(3", "TIMESTAMPTZ('UTC'", "TIMESTAMPTZ(UTC)",
@@ -81,17 +81,10 @@ def test_lengths_and_depths() -> None:
     assert parse_node(f"ENUM('{word}')") == Node("ENUM", words=(word,))
     with pytest.raises(SchemaError, match="too long"):
         parse_node(f"ENUM('{word}x')")
-    for before, behind in (
-        ("", "[]"),
-        ("", "[1]"),
-        ("STRUCT(a ", ")"),
-        ("MAP(DATE, ", ")"),
-        ("", " ARRAY[]"),
-    ):
-        levels = 32 if "ARRAY" in behind else 64
-        assert parse_node(before * (levels - 1) + "DATE" + behind * (levels - 1)) is not None
+    for before, behind in (("", "[]"), ("", "[1]"), ("STRUCT(a ", ")"), ("MAP(DATE, ", ")")):
+        assert parse_node(before * 63 + "DATE" + behind * 63) is not None
         with pytest.raises(SchemaError, match="nested too deeply"):
-            parse_node(before * levels + "DATE" + behind * levels)
+            parse_node(before * 64 + "DATE" + behind * 64)
     for text in ("DECIMAL()", "DECIMAL(1,2,3)", "DECIMAL(x)", "DECIMAL(3"):
         with pytest.raises(SchemaError, match=r"Write DECIMAL\(p, s\)"):
             parse_node(text)
