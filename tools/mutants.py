@@ -127,7 +127,8 @@ def _changed(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_none(node: ast.expr | None) -> bool:
-    return node is None or (isinstance(node, ast.Constant) and node.value is None)
+    """Whether it is None, or False, which is as much in a condition."""
+    return node is None or (isinstance(node, ast.Constant) and (node.value is None or node.value is False))
 
 
 def _is_docstring(node: ast.AST) -> bool:
