@@ -151,7 +151,9 @@ def _cast(node: Node, array: Any) -> Any:
     """The array as one of ``arrow_of(node)``; None where that would lose something, or has to be parsed."""
     source, target = array.type, arrow_of(node)
     if node.name == "ENUM":
-        return array.cast(pa.string()) if types.is_string(source) or types.is_large_string(source) else None
+        known = types.is_string(source) or types.is_large_string(source)
+        texts = array.cast(pa.string()) if known else None
+        return texts if texts is not None and _are_in(texts, node) else None
     if isinstance(target, pa.BaseExtensionType):
         if target.storage_type == source:
             return pa.ExtensionArray.from_storage(target, array)
@@ -179,6 +181,11 @@ def _cast(node: Node, array: Any) -> Any:
         made = array.cast(target)
         return made if made.cast(array.type).equals(array) else None
     return None
+
+
+def _are_in(texts: Any, node: Node) -> bool:
+    known = set(node.words)
+    return all(text is None or text in known for text in texts.unique().to_pylist())
 
 
 def _is_lossless(source: Node | None, target: Node) -> bool:
