@@ -31,7 +31,7 @@ from audiomem_sql.columns.time_order import Moment, is_time, moment_of
 from audiomem_sql.columns.time_order import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
-from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, Numeral, SqlValue, Wide, clean, text_of
+from audiomem_sql.predicates.operands import INT64_MAX, Numeral, SqlValue, Wide, clean, text_of
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 
 _RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
@@ -227,11 +227,6 @@ def _between(
         if op in (Op.EQ, Op.NE):
             return Nothing() if op is Op.EQ else Every()
         op = Op.LE if op in (Op.LT, Op.LE) else Op.GT
-    if isinstance(stored, int) and column_type.kind.value == "INTEGER":
-        if stored > INT64_MAX:
-            return Every() if op in (Op.LT, Op.LE, Op.NE) else Nothing()
-        if stored < INT64_MIN:
-            return Every() if op in (Op.GT, Op.GE, Op.NE) else Nothing()
     return _on_stored(op, stored, predicate, column_type, bind_plain)
 
 
