@@ -103,7 +103,7 @@ class Inputs:
     @property
     def suffix(self) -> str:
         """What the name of a file with lines of theirs ends in."""
-        return f".{self.kind}" if self.kind != "json" else ".jsonl"
+        return {"json": ".jsonl", "sqlite": ".jsonl", "xlsx": ".tsv"}.get(self.kind, f".{self.kind}")
 
     def check_unchanged(self) -> None:
         """StorageError if one of the files changed since the import began."""

@@ -199,11 +199,13 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
     A column that is NULL is in a set that contains NULL, unless NULLs are skipped.
 
     Arrow's sets tell -0.0 from 0.0, and NaN is in them. Here both zeros are one number, as in comparisons:
-    DuckDB 1.5, which sends sets of numbers, means both.
+    DuckDB 1.5, which sends sets of numbers, means both. A set of integers or float32 is one of doubles.
     """
     column = _only_column(node, schema)
     options = node.options or {}
     null_matching, array = options["null_matching_behavior"].as_py(), options["value_set"].values
+    if _is_real(column, schema) and (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        array = _as_doubles(array)
     if null_matching not in (_MATCH_NULLS, _SKIP_NULLS) or array.type != _type(column, schema):
         raise _UnknownError
     if pa.types.is_nested(array.type):
@@ -263,6 +265,14 @@ _CALLS: dict[str, Callable[[Call, Schema, bool], Condition]] = {
 def _is_real(column: int, schema: Schema) -> bool:
     """Whether it is a column of doubles, which may hold NaN."""
     return schema.columns[column].type.logical is None and bool(pa.types.is_floating(_type(column, schema)))
+
+
+def _as_doubles(numbers: Any) -> pa.Array[Any]:
+    """Numbers as doubles that are the same. _UnknownError for integers that no double is."""
+    try:
+        return numbers.cast(pa.float64())
+    except pa.ArrowException:
+        raise _UnknownError from None
 
 
 def _only_column(node: Call, schema: Schema) -> int:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from audiomem_sql.columns.logical.casting import stored_of_arrow, stored_of_value
+from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow, stored_of_value
 from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.texts import sql_images
 from columns.logical.random_types import node
@@ -278,3 +278,13 @@ def test_widening_casts_of_nested_arrow_data() -> None:
         kind = node(spelling)
         stored = stored_of_arrow(kind, pa.array(values, source))
         assert stored.to_pylist() == [stored_of_value(kind, value) for value in values]
+
+
+def test_texts_of_arrow_that_are_no_value_of_an_enum_are_refused_by_row() -> None:
+    kind = node("ENUM('b', 'a')")
+    for source in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        made = stored_of_arrow(kind, pa.array(["a", None, "b", "a"], source))
+        assert (made.type, made.to_pylist()) == (pa.string(), ["a", None, "b", "a"])
+        with pytest.raises(UnfitError, match="none of the values of the ENUM") as caught:
+            stored_of_arrow(kind, pa.array(["a", None, "c", "b"], source))
+        assert caught.value.row == 2
