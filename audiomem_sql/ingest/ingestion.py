@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +26,7 @@ from audiomem_sql.ingest.report import Pending, Report
 from audiomem_sql.ingest.sources import Found, Source
 from audiomem_sql.ingest.stopping import Stopped, Stopping
 from audiomem_sql.ingest.table_columns import DEFAULT_COLUMNS, check_columns
+from audiomem_sql.ingest.told import Told
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.source_list import source_entries
 from audiomem_sql.table.table import Table
@@ -67,6 +67,7 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     on_part: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
     on_rows: Progress | None = None,
+    on_written: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     report: Report | None = None,
 ) -> Report:
@@ -79,20 +80,22 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     sources that earlier versions ingested. notes: further entries for the list of sources, by the name of the
     source that they are committed with. on_source: called when a source is done with. on_skip: called for one
     that cannot be read; the others go on. on_part: called for what cannot be read inside one whose rest is
-    read. on_commit: called with the rows that are about to be written. on_rows: called with those that are
-    embedded, then written, and all of them. stop: asked again and again; once it says True, the source that
-    is being read is dropped, what was read before it is committed if that is quick, and the report says
-    ``stopped``. report: the one to fill, which is true after an exception, too.
+    read. on_commit: called with the rows that are about to be written. on_rows: called with texts of them
+    that are embedded, and all that are to be. on_written: then with bytes that are in the file, and all of
+    them. stop: asked again and again; once it says True, the source that is being read is dropped, what was
+    read before it is committed if that is quick, and the report says ``stopped``. report: the one to fill,
+    which is true after an exception, too.
 
     Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits
     stand.
     """
-    tell = _Told(
+    tell = Told(
         on_source or (lambda source: None),
         on_skip or (lambda source, error: None),
         on_part or (lambda source, error: None),
         on_commit or (lambda rows: None),
         on_rows or (lambda done, total: None),
+        on_written or (lambda done, total: None),
         stop or (lambda: False),
     )
     work = _Ingestion(table, reading or Reading(), tell, report or Report(), list(sources), notes or {})
@@ -103,24 +106,12 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     return work.report
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Whom to tell, and whom to ask."""
-
-    source: Callable[[Source], None]
-    skip: Callable[[Source, AudioMemError], None]
-    part: Callable[[Source, AudioMemError], None]
-    commit: Callable[[int], None]
-    rows: Progress
-    stop: Callable[[], bool]
-
-
 class _Ingestion:
     def __init__(
         self,
         table: Table,
         reading: Reading,
-        tell: _Told,
+        tell: Told,
         report: Report,
         sources: list[Source],
         notes: Mapping[str, Mapping[str, bytes]],
@@ -146,6 +137,7 @@ class _Ingestion:
         self._earlier: dict[str, tuple[str, bool]] = {}  # what sources were called; whether they say the same
         self._again: list[Source] = []  # that somebody else took out or changed while they were read
         self._stopping = Stopping(tell.stop)
+        self._is_writing = False
         self.pending = Pending()
         self.report = report
 
@@ -303,8 +295,8 @@ class _Ingestion:
             self.report.dropped = len(self.pending.digests)
 
     def _working(self, done: int, total: int) -> None:
-        """So many rows are embedded, or written. Stopped once that is no longer wanted."""
-        self._tell.rows(done, total)
+        """So many texts are embedded, or bytes written. Stopped once that is no longer wanted."""
+        (self._tell.written if self._is_writing else self._tell.rows)(done, total)
         self._stopping.check()
 
     def _commit(self) -> None:
@@ -352,11 +344,13 @@ class _Ingestion:
         text_bytes = pc.sum(pc.binary_length(rows.column("body"))).as_py() or 0
         if moved is not None:
             rows = pa.concat_tables([moved, rows], promote_options="permissive")
+        self._is_writing = False
         self._tell.commit(rows.num_rows)
         names: set[str] = set()
         out = {*pending.moved, *pending.replaced, *pending.pruned}
 
         def deleted(newest: Snapshot) -> I64Array:
+            self._is_writing = True  # all texts are embedded
             # Somebody else may have ingested the same sources meanwhile.
             if newest.version != snapshot.version and (pending.moved or self._marks.keys() & pending.notes):
                 raise _Overtaken
