@@ -382,7 +382,7 @@ def test_ctrl_c_before_the_first_commit_says_that_there_is_no_table(tmp_path: Pa
         assert running.returncode == 130, (out, err)
         assert not (tmp_path / "kb.flac").exists()
         last = err.splitlines()[-1]
-        assert last.startswith("audiomem: interrupted: nothing is kept, and kb.flac is not there. Run the same")
+        assert last.startswith("audiomem: interrupted: nothing is kept, and kb.flac is not there. Run")
         if arguments:
             facts = json.loads(out)
             assert (facts["version"], facts["file_bytes"], facts["rows"]) == (None, 0, 0)
