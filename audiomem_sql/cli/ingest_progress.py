@@ -30,6 +30,7 @@ class IngestProgress:
         self._waiting = 0  # of those that were read, and wait for their commit
         self._committing = 0  # those of them that are in the commit that is under way
         self._fraction = 0.0  # of that
+        self._reading = 0  # of the one that is being read
         self._shown = 0.0
 
     def begin(self, model: str | None, *, is_slow: bool) -> None:
@@ -37,10 +38,16 @@ class IngestProgress:
         self._model, self._is_loaded = model, self._is_loaded or not is_slow
         self._share = READ if model is None else READ_TO_EMBED
 
+    def reading(self, size: int, total: int) -> None:
+        """So many bytes of a source were read, of so many in all sources."""
+        self._end_commit()
+        self._reading, self._total = size, total
+        self._show()
+
     def read(self, size: int, total: int, *, waits: bool) -> None:
         """A source of so many bytes, of so many in all, was read. waits: whether a commit has to follow."""
         self._end_commit()
-        self._total = total
+        self._reading, self._total = 0, total
         if waits:
             self._waiting += size
         else:
@@ -86,7 +93,7 @@ class IngestProgress:
             self._bar.end_part()
 
     def _show(self) -> None:
-        read = self._share * self._waiting
+        read = self._share * (self._waiting + self._reading)
         written = (1 - self._share) * self._fraction * self._committing
         # two commits for the same sources are one that begins anew
         self._shown = max(self._shown, self._settled + read + written)

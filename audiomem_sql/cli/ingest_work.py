@@ -118,6 +118,7 @@ class Work:
         from audiomem_sql.storage.segment import HASHING
 
         advance, is_slow = self._advance, table.options.model != HASHING
+        self._say_sources()
         advance.begin(model_of(table) if table.schema.semantic_columns else None, is_slow=is_slow)
         ingest(
             table,
@@ -129,6 +130,7 @@ class Work:
             prune=self._asked.prune,
             notes=notes,
             on_source=self._finish,
+            on_reading=self._go_on,
             on_skip=self._refuse,
             on_part=self._skip_part,
             on_commit=lambda rows: advance.commit(output.counted(rows, "row")),
@@ -163,14 +165,21 @@ class Work:
         """Print a line above the bar."""
         self._progress.say(line)
 
-    def _finish(self, source: Source) -> None:
+    def _say_sources(self) -> None:
         from audiomem_sql.cli import output
 
+        self._progress.doing(f"{self._done_sources:,} of {output.counted(len(self.sources), 'source')}")
+
+    def _go_on(self, source: Source, characters: int) -> None:
+        self._say_sources()
+        self._advance.reading(min(characters, source.size), self.total_bytes)
+
+    def _finish(self, source: Source) -> None:
         self._done_sources += 1
+        self._say_sources()
         is_new = not self._is_refused and self.report.unchanged == self._unchanged
         self._is_refused, self._unchanged = False, self.report.unchanged
         self._advance.read(source.size, self.total_bytes, waits=is_new)
-        self._progress.doing(f"{self._done_sources:,} of {output.counted(len(self.sources), 'source')}")
 
     def _skip_part(self, source: Source, error: AudioMemError) -> None:
         """Something inside a source is not read: it counts unless it is of no kind that is read."""

@@ -63,6 +63,7 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     prune: bool | None = None,
     notes: Mapping[str, Mapping[str, bytes]] | None = None,
     on_source: Callable[[Source], None] | None = None,
+    on_reading: Callable[[Source, int], None] | None = None,
     on_skip: Callable[[Source, AudioMemError], None] | None = None,
     on_part: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
@@ -78,19 +79,21 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     where the sources were found: those of the table whose files are gone from there are taken out. prune:
     whether they are; by default if all folders could be read, and had something; True also otherwise, and for
     sources that earlier versions ingested. notes: further entries for the list of sources, by the name of the
-    source that they are committed with. on_source: called when a source is done with. on_skip: called for one
-    that cannot be read; the others go on. on_part: called for what cannot be read inside one whose rest is
-    read. on_commit: called with the rows that are about to be written. on_rows: called with texts of them
-    that are embedded, and all that are to be. on_written: then with bytes that are in the file, and all of
-    them. stop: asked again and again; once it says True, the source that is being read is dropped, what was
-    read before it is committed if that is quick, and the report says ``stopped``. report: the one to fill,
-    which is true after an exception, too.
+    source that they are committed with. on_source: called when a source is done with. on_reading: called now
+    and then in a long one, with characters of it that were read. on_skip: called for one that cannot be read;
+    the others go on. on_part: called for what cannot be read inside one whose rest is read. on_commit: called
+    with the rows that are about to be written. on_rows: called with texts of them that are embedded, and all
+    that are to be. on_written: then with bytes that are in the file, and all of them. stop: asked again and
+    again; once it says True, the source that is being read is dropped, what was read before it is committed
+    if that is quick, and the report says ``stopped``. report: the one to fill, which is true after an
+    exception, too.
 
     Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits
     stand.
     """
     tell = Told(
         on_source or (lambda source: None),
+        on_reading or (lambda source, characters: None),
         on_skip or (lambda source, error: None),
         on_part or (lambda source, error: None),
         on_commit or (lambda rows: None),
@@ -250,12 +253,17 @@ class _Ingestion:
         return True
 
     def _one_by_one(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
-        stop = self._tell.stop
         for source in sources:
-            if stop():
+            if self._tell.stop():
                 raise Stopped
+            before = self._buffer.characters
+
+            def is_over(source: Source = source, before: int = before) -> bool:
+                self._tell.reading(source, self._buffer.characters - before)
+                return self._tell.stop()
+
             known = self._known.get(source.name)
-            yield source, read_source(source, known, self._reading, self._buffer, stop)
+            yield source, read_source(source, known, self._reading, self._buffer, is_over)
 
     def _ahead(self, sources: Sequence[Source], processes: int) -> Iterator[tuple[Source, Outcome]]:
         """The same from several processes, in the same order; very large sources are read here."""

@@ -15,6 +15,7 @@ class Told:
     """What ``ingestion.ingest`` was given as ``on_source`` and so on."""
 
     source: Callable[[Source], None]
+    reading: Callable[[Source, int], None]
     skip: Callable[[Source, AudioMemError], None]
     part: Callable[[Source, AudioMemError], None]
     commit: Callable[[int], None]

@@ -51,6 +51,19 @@ def test_what_is_read_and_not_written_is_half_done(shown: Shown) -> None:
     assert shown.lines == [("writing 9 rows", 400, 400)]
 
 
+def test_a_large_source_is_shown_while_it_is_read(shown: Shown) -> None:
+    shown.ingest.begin(None, is_slow=False)
+    shown.ingest.reading(100, 1000)
+    assert shown.done == READ * 100
+    shown.ingest.reading(600, 1000)
+    assert shown.done == READ * 600
+    shown.ingest.read(800, 1000, waits=True)
+    assert shown.done == READ * 800
+    shown.ingest.commit("5 rows")
+    shown.ingest.reading(100, 1000)
+    assert (shown.done, shown.lines[0][2]) == (800 + READ * 100, 1000)
+
+
 def test_embedding_is_most_of_the_work(shown: Shown) -> None:
     shown.ingest.begin("all-MiniLM-L6-v2 (onnx)", is_slow=True)
     shown.ingest.read(1000, 2000, waits=True)

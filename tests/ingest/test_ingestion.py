@@ -242,6 +242,19 @@ def test_a_page_that_says_the_same_under_another_tag_is_remembered_anew(tmp_path
         assert len(table) == 1
 
 
+def test_a_long_source_is_told_of_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("Words of a long text. " * 20_000)
+    read: list[int] = []
+    with Table.create(tmp_path / "t.flac", DEFAULT_COLUMNS) as table:
+        table.append([{"source": "before", "body": "x"}])
+        (source,) = find_sources([path])
+        ingest(table, [source], on_reading=lambda of, characters: read.append(characters))
+    assert read == sorted(set(read))
+    assert len(read) > 2
+    assert 0 < read[0] < read[-1] <= path.stat().st_size
+
+
 def test_what_is_told_of_a_commit(tmp_path: Path) -> None:
     """First the texts that are embedded, each text once, then the bytes that are written."""
     for name in "abc":
