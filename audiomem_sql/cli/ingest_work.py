@@ -120,6 +120,7 @@ class Work:
         advance, is_slow = self._advance, table.options.model != HASHING
         self._say_sources()
         advance.begin(model_of(table) if table.schema.semantic_columns else None, is_slow=is_slow)
+        advance.reading(0, self.total_bytes)
         ingest(
             table,
             sources,
