@@ -95,6 +95,8 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
             self._of_bytes, self._of_others = DownloadColumn(), MofNCompleteColumn()
 
         def render(self, task: Task) -> Text:
+            if task.total is None and not task.completed:
+                return Text("")  # nobody knows yet how much there is
             column = self._of_bytes if task.fields["unit"] == "bytes" else self._of_others
             return column.render(task)
 
@@ -102,9 +104,9 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
         """Units a second."""
 
         def render(self, task: Task) -> Text:
-            if task.fields["unit"] == "bytes":
-                return super().render(task)
             speed = task.finished_speed or task.speed
+            if task.fields["unit"] == "bytes" and speed:
+                return super().render(task)
             return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), Amount(), Rate())

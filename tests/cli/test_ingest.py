@@ -252,6 +252,7 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     # A fast machine reads all sources between two pictures of the bar; the last picture is always drawn.
     assert re.search(rb"of 50 sources|writing [\d,]+ rows", shown)
     assert re.search(rb"([\d.]+)/\1 kB", shown)
+    assert b"?" not in re.sub(rb"\x1b\[\?", b"", shown)  # what is not known is not shown
     os.close(ours)
 
 
