@@ -113,6 +113,13 @@ def test_what_was_seen_on_the_way(here: Path) -> None:
     os.chmod("n/closed", 0o755)
 
 
+def test_an_ignore_file_that_cannot_be_read_leaves_the_other() -> None:
+    put("n/a.txt", "n/b.log")
+    os.mkdir("n/.gitignore")
+    put("n/.audiomemignore", text="*.log\n")
+    assert names() == ["n/a.txt"]
+
+
 def test_what_is_found_is_told_apart(here: Path) -> None:
     put("n/a.txt", "n/b.txt", "x.txt", "other/c.txt")
     os.symlink("/proc/self/mem", "n/denied.txt")
