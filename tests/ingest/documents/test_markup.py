@@ -206,6 +206,16 @@ def test_org() -> None:
     assert not any("hidden" in section.text for section in document.sections)
 
 
+def test_drawers_of_org() -> None:
+    """A drawer that no line ends is text; what is behind one that is ended is, too."""
+    lines = ["* A", ":PROPERTIES:", ":ID: 1", ":END:", "behind", "* B", ":LOGBOOK:", "open", "#", "end"]
+    document = parse_org("\n".join(lines))
+    assert [section.text.split() for section in document.sections] == [
+        ["behind"],
+        [":LOGBOOK:", "open", "end"],
+    ]
+
+
 ASCIIDOC = """\
 = Guide
 :toc:
