@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from typing import IO
 
 
 class Spool:
-    """At most ``most`` bytes are in memory; ``tempfile`` is imported when there are more.
+    """At most ``most`` bytes are in memory.
 
     OSError where the folder for temporary files has no room.
     """
@@ -32,9 +34,7 @@ class Spool:
         return self._file.write(data)
 
     def _move(self, memory: io.BytesIO) -> None:
-        import tempfile
-
-        file = tempfile.TemporaryFile()  # noqa: SIM115
+        file = _unnamed_file()
         with memory.getbuffer() as held:
             file.write(held)
         file.seek(memory.tell())
@@ -43,3 +43,19 @@ class Spool:
     def close(self) -> None:
         """Let go of the bytes."""
         self._file.close()
+
+
+def _unnamed_file() -> IO[bytes]:
+    """What ``tempfile.TemporaryFile`` gives, without that module where Linux makes a file without a name.
+
+    It imports every kind of archive.
+    """
+    if "tempfile" not in sys.modules and hasattr(os, "O_TMPFILE"):
+        flags = os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.fdopen(os.open(os.environ.get("TMPDIR") or "/tmp", flags, 0o600), "w+b")
+        except OSError:  # another folder may do, and not every file system has such files
+            pass
+    from tempfile import TemporaryFile
+
+    return TemporaryFile()

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from audiomem_sql import upkeep
 from audiomem_sql.errors import AudioMemError, DamagedFileError, UpkeepWarning
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import merge, small_deltas
 from audiomem_sql.warn_once import warn_or_log, warned
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.transaction import Transaction
@@ -85,9 +85,9 @@ class CommitUpkeep:
         those before it from those behind.
         """
         opened, lock = self._session.opened, self._session.lock
-        while deltas := small_deltas(opened.snapshot, self._unreadable):
+        while deltas := upkeep.small_deltas(opened.snapshot, self._unreadable):
             try:
-                merge(opened.files, lock, opened.snapshot, opened.options, deltas)
+                upkeep.merge(opened.files, lock, opened.snapshot, opened.options, deltas)
             except DamagedFileError:
                 self._unreadable.update(delta.catalog.segment_id for delta in deltas if _is_damaged(delta))
                 raise

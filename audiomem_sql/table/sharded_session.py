@@ -27,7 +27,6 @@ from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_codecs import codecs_for
 from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, check_key, split_rows, write_encoded
-from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import unpack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, EncodedRows, PreparedCommit, commit_time
@@ -168,6 +167,8 @@ class ShardedSession(Session):
         if batches:
             codecs = codecs_for(batches, snapshot.schema, self.opened.options.vector_codes)
         if codecs and parts:
+            from audiomem_sql.upkeep.new_segment import codecs_of
+
             codecs = codecs_of(snapshot, snapshot.schema)  # as the parts
         for change in changes.values():
             change.codecs = codecs or None

@@ -17,31 +17,19 @@ the writer's lock, but for a backup.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
-from audiomem_sql.upkeep.mixed_file import tell_mixed_file
-from audiomem_sql.upkeep.repair import Repair, repair_copy, repaired
-from audiomem_sql.upkeep.torn_log import tell_torn_log
+from audiomem_sql.first_use import at_first_use
 
 if TYPE_CHECKING:
     from audiomem_sql.upkeep.backup import write_backup
+    from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, small_deltas, vacuum
+    from audiomem_sql.upkeep.mixed_file import tell_mixed_file
+    from audiomem_sql.upkeep.repair import Repair, repair_copy, repair_head, repaired, table_files
     from audiomem_sql.upkeep.salvage import load_salvaged
     from audiomem_sql.upkeep.stream import SECONDS, Stream, write_stream
+    from audiomem_sql.upkeep.torn_log import tell_torn_log
     from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
-
-#: Where copies and streams are written, and faults looked for. Loaded when the first one is.
-_RARE = {
-    "Problem": "verify",
-    "SECONDS": "stream",
-    "Stream": "stream",
-    "Verifiable": "verify",
-    "load_salvaged": "salvage",
-    "problems": "verify",
-    "write_backup": "backup",
-    "write_stream": "stream",
-}
 
 __all__ = [
     "SECONDS",
@@ -55,7 +43,10 @@ __all__ = [
     "merge",
     "problems",
     "repair_copy",
+    "repair_head",
     "repaired",
+    "small_deltas",
+    "table_files",
     "tell_mixed_file",
     "tell_torn_log",
     "vacuum",
@@ -63,8 +54,16 @@ __all__ = [
     "write_stream",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _RARE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "backup": ("write_backup",),
+        "compaction": ("Retention", "checkpoint", "merge", "small_deltas", "vacuum"),
+        "mixed_file": ("tell_mixed_file",),
+        "repair": ("Repair", "repair_copy", "repair_head", "repaired", "table_files"),
+        "salvage": ("load_salvaged",),
+        "stream": ("SECONDS", "Stream", "write_stream"),
+        "torn_log": ("tell_torn_log",),
+        "verify": ("Problem", "Verifiable", "problems"),
+    },
+)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,11 +32,30 @@ def test_it_reads_what_was_written(most: int) -> None:
         spool.read()
 
 
-def test_few_bytes_need_no_file() -> None:
-    code = (
-        "import sys; from audiomem_sql.machine.spool import Spool; before = 'tempfile' in sys.modules\n"
-        "spool = Spool(8); spool.write(b'12345678'); few = 'tempfile' in sys.modules\n"
-        "spool.write(b'9'); print(before, few, 'tempfile' in sys.modules)"
+CODE = """
+import os, sys
+from audiomem_sql.machine.spool import Spool
+spool = Spool(8)
+spool.write(b"12345678")
+few = len(os.listdir("/proc/self/fd"))
+spool.write(b"9")
+print(len(os.listdir("/proc/self/fd")) - few, "tempfile" in sys.modules, os.listdir(sys.argv[1]))
+spool.seek(0)
+assert spool.read() == b"123456789"
+"""
+
+
+def said(folder: Path, name: str) -> str:
+    environment = os.environ | {"TMPDIR": str(folder / name)}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, folder], capture_output=True, text=True, check=True, env=environment
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False", "True"]
+    return done.stdout
+
+
+def test_many_bytes_are_in_a_file_without_a_name(tmp_path: Path) -> None:
+    assert said(tmp_path, "") in ("1 False []\n", "1 True []\n")  # not every file system has such files
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert said(tmp_path, "nowhere") == "1 True []\n"
