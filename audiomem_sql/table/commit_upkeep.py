@@ -52,9 +52,11 @@ class CommitUpkeep:
         if self._skipped:
             self._skipped -= 1
             return
-        log = self._session.opened.snapshot.log
+        opened = self._session.opened
+        log = opened.snapshot.log
         is_long = log is not None and (
-            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
+            log.end > log_limits.checkpoint_bytes(opened.options.profile)
+            or log.count >= log_limits.CHECKPOINT_COMMITS
         )
         if not is_long and log is not None:
             return

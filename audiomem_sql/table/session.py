@@ -26,6 +26,7 @@ from audiomem_sql.table.leaving import Leaving
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.versions import Snapshot
+from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time, now, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
@@ -58,6 +59,11 @@ class Session:
         """What a query of this thread reads: its open transaction, or the snapshot."""
         transaction = self.transaction
         return transaction if transaction is not None and self.turn.mine else self.opened.snapshot
+
+    @property
+    def logged_bytes(self) -> int:
+        """The largest commit that goes to the log."""
+        return log_limits.logged_commit_bytes(self.opened.options.profile)
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any. Nothing happens while a thread writes.

@@ -300,10 +300,15 @@ class ShardedSession(Session):
             snapshot.path, snapshot.manifest, snapshot.shard_files, snapshot.state, place=snapshot.place
         )
 
+    @property
+    def logged_bytes(self) -> int:
+        """The largest commit that goes to the logs of shards."""
+        return log_limits.logged_part_bytes()
+
     def append_alone(self, append: Append) -> int | None:
         """Make a commit of few rows; its version, or None if it is too large for a log after all."""
         with self.writing():
-            record = append.record(self.opened.path, self.snapshot, log_limits.LOGGED_COMMIT_BYTES)
+            record = append.record(self.opened.path, self.snapshot, self.logged_bytes)
             if record is None:
                 return append.outcome()
             self.append_to_log(record).accept()
