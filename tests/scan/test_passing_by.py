@@ -43,8 +43,9 @@ def test_what_a_scan_leaves_in_the_cache(path: Path, capacity: int) -> None:
             assert kept >= TEXT_BYTES
         else:
             assert 0 < kept < capacity // 4 + (3 << 19)  # a batch more, and what is read with it
-        assert bodies(table) == first
-        assert cache.bytes == kept
+        for _ in range(4):
+            assert bodies(table) == first
+        assert kept <= cache.bytes < max(2 * kept, capacity)
         assert cache.hits > hits  # what is kept is of use
 
 
