@@ -339,7 +339,7 @@ class Session:
     def checkpoint(self) -> bool:
         """:meth:`empty_log` for whoever asks for it; many small deltas are merged."""
         done = self.empty_log()
-        self.upkeep.merge_small()
+        self.upkeep.merge_small(at_the_end=True)
         return done
 
     def reload_after_commit(self) -> None:
@@ -366,7 +366,7 @@ class Session:
         try:
             self._lock_files(0)
             if self.log.is_last():
-                self.upkeep.attempt()
+                self.upkeep.attempt(at_the_end=True)
         except BusyError:
             pass  # who writes now does it
         except AudioMemError as error:

@@ -74,7 +74,7 @@ class _NoUpkeep(CommitUpkeep):
     def after_commit(self) -> None:
         """Nothing."""
 
-    def merge_small(self) -> None:
+    def merge_small(self, *, at_the_end: bool = False) -> None:
         """Nothing."""
 
 
