@@ -60,7 +60,7 @@ SMALL_DELTAS = 32
 #: A log of more bytes, and deltas of more bytes together, are written at a level that keeps up with commits,
 #: unless the table has a level of its own. A vacuum compresses them as it does all.
 HURRIED_BYTES, HURRIED_LEVEL = 1 << 20, 3
-#: A table with less data than this is written as one segment whenever the log is folded.
+#: A table with less data than this is written as one segment whenever a log that is not large is folded.
 SMALL_TABLE_BYTES = 256 << 10
 #: About what rows of the log have more bytes than when they are compressed.
 _COMPRESSED = 3
@@ -214,7 +214,8 @@ def _merged_with_log(snapshot: Snapshot, options: TableOptions) -> list[Readable
         return list(snapshot.segments)
     others = [n for n, segment in enumerate(snapshot.segments) if not _has_model(segment, snapshot)]
     same = list(snapshot.segments[others[-1] + 1 if others else 0 :])
-    if sum(segment.catalog.data_bytes for segment in snapshot.segments) <= SMALL_TABLE_BYTES:
+    small = sum(segment.catalog.data_bytes for segment in snapshot.segments) <= SMALL_TABLE_BYTES
+    if small and (is_empty(snapshot) or _log_bytes(snapshot) <= HURRIED_BYTES):
         return same
     deltas = like_deltas(snapshot, logged=True)
     return deltas if len(deltas) <= len(same) else []
