@@ -139,7 +139,7 @@ def segments(folder: Path, count: int) -> None:
     path = folder / "segments.flac"
     with Table.create(path, ["id INTEGER PRIMARY KEY", "day INTEGER", "text TEXT"]) as table:
         table.append(rows(0, count))
-    compaction.SMALL_DELTAS = 1 << 30  # no merge, so that there are as many as are to be measured
+    compaction.MERGED_AT_ONCE = 1 << 30  # no merge, so that there are as many as are to be measured
     there = 0
     print(f"segments behind one of {count:,} rows:")
     for wanted in (0, 10, 100):

@@ -86,19 +86,19 @@ def point_reads(folder: Path, rows: pa.Table) -> dict[str, Any]:
     Small deltas are merged by themselves; here they are kept apart to show what they would cost.
     """
     figures: dict[str, Any] = {}
-    small = compaction.SMALL_DELTAS
+    small = compaction.MERGED_AT_ONCE
     for deltas in DELTAS:
         path = folder / f"deltas{deltas}.flac"
         base = len(rows) - 5 * deltas
         am.write_flac(rows.slice(0, base), path, primary_key="id").close()
-        compaction.SMALL_DELTAS = 1 << 30
+        compaction.MERGED_AT_ONCE = 1 << 30
         try:
             with am.open(path) as table:
                 for number in range(deltas):
                     table.append(rows.slice(base + 5 * number, 5))
                     table.checkpoint()
         finally:
-            compaction.SMALL_DELTAS = small
+            compaction.MERGED_AT_ONCE = small
         figures[str(deltas)] = _gets(am.connect(path), path.stem, len(rows))
         if deltas == DELTAS[-1]:
             with am.open(path) as table:

@@ -67,7 +67,7 @@ def _hardware(file: str | None, json: bool) -> None:
     from audiomem_sql.audio import PROFILES
     from audiomem_sql.cli import output
     from audiomem_sql.machine.hardware import measured
-    from audiomem_sql.machine.limits import LIMITS
+    from audiomem_sql.machine.limits import LIMITS, cache_room
     from audiomem_sql.storage.segment import TableOptions
 
     folder = os.path.dirname(os.path.abspath(file or "x"))
@@ -102,7 +102,7 @@ def _hardware(file: str | None, json: bool) -> None:
             output.size(writing.block_bytes),
             str(writing.level),
             str(writing.threads),
-            output.size(limits.cache_bytes),
+            output.size(cache_room(limits)),
             f"too little: {why}" if why else "chosen" if name == machine.choice else "fits",
         )
     out.print(grid)

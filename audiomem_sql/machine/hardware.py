@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from audiomem_sql.errors import OptionError
@@ -17,6 +18,8 @@ from audiomem_sql.errors import OptionError
 GIB = 1 << 30
 CGROUP_MEMORY = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Where Linux says how much memory a container may have, in control groups of version 2 and 1."""
+OWN_GROUPS = "/proc/self/cgroup"
+"""Where it says which groups below these the process is in: each may have less than those around it."""
 CGROUP_PROCESSORS = (
     ("/sys/fs/cgroup/cpu.max",),
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
@@ -117,10 +120,23 @@ def total_memory() -> int:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if total <= 0:
         total = _memory_by_psutil()
-    for path in CGROUP_MEMORY:
+    for path in chain.from_iterable(map(in_groups, CGROUP_MEMORY)):
         with contextlib.suppress(ValueError, OSError), open(path) as limit:
             total = min(total, int(limit.read()))
     return total
+
+
+def in_groups(path: str) -> list[str]:
+    """A file of the outermost group, and the same of each group of this process inside that."""
+    folder, name = os.path.split(path)
+    paths = [path]
+    with contextlib.suppress(OSError, ValueError), open(OWN_GROUPS) as lines:
+        for line in lines:
+            _, controllers, group = line.rstrip("\n").split(":", 2)
+            if not controllers or "memory" in controllers.split(","):
+                names = [part for part in group.split("/") if part not in ("", "..")]
+                paths += [os.path.join(folder, *names[:count], name) for count in range(1, len(names) + 1)]
+    return list(dict.fromkeys(paths))
 
 
 def _memory_by_psutil() -> int:

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
+from audiomem_sql.machine.hardware import total_memory
+
 KIB, MIB = 1 << 10, 1 << 20
+#: Of the memory, the part that decoded blocks may take.
+_CACHE_SHARE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,10 @@ class Limits:
 
     block_bytes: of values in a block, before compression. level, vacuum_level: of zstd, for commits where a
     table says nothing else, and for a vacuum. threads: that compress. sample_bytes: of rows held back to
-    choose dictionaries from. cache_bytes: of decoded blocks that are kept. spool_bytes: of a segment that is
-    being written, before it goes to a temporary file. window_bytes: of rows that a merge or a vacuum has in
+    choose dictionaries from. cache_bytes: of decoded blocks that are kept, and cache_most: where an eighth of
+    the memory is more, up to which part of that. log_bytes: of commits that wait in the log, as rows, to
+    become a segment. spool_bytes: of a segment that is being written, before it goes to a temporary file.
+    window_bytes: of rows that a merge or a vacuum has in
     its hands. batch_bytes: of rows that a scan decodes at once. ahead: whether it decodes the next on another
     thread. parity_bytes: of parity that is worked out in one pass over a segment. vector_bytes: of the
     vectors of a table that are compared with each other, before they go to a temporary file. sparing: give
@@ -34,6 +41,8 @@ class Limits:
     threads: int = 64
     sample_bytes: int = 48 * MIB
     cache_bytes: int = 64 * MIB
+    cache_most: int = 1024 * MIB
+    log_bytes: int = 8 * MIB
     spool_bytes: int = 8 * MIB
     window_bytes: int = 8 * MIB
     batch_bytes: int = 1 * MIB
@@ -53,6 +62,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
             threads=2,
             sample_bytes=16 * MIB,
             cache_bytes=16 * MIB,
+            cache_most=16 * MIB,
+            log_bytes=2 * MIB,
             spool_bytes=4 * MIB,
             window_bytes=4 * MIB,
             parity_bytes=64 * MIB,
@@ -65,6 +76,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
             threads=1,
             sample_bytes=2 * MIB,
             cache_bytes=4 * MIB,
+            cache_most=4 * MIB,
+            log_bytes=1 * MIB,
             spool_bytes=512 * KIB,
             window_bytes=1 * MIB,
             batch_bytes=256 * KIB,
@@ -81,3 +94,9 @@ DEFAULT = "desktop"
 def limits_of(profile: object) -> Limits:
     """Of the profile that a catalog names; the default's for a name of another version, or none."""
     return LIMITS[profile] if isinstance(profile, str) and profile in LIMITS else LIMITS[DEFAULT]
+
+
+@cache
+def cache_room(limits: Limits) -> int:
+    """Bytes of decoded blocks that are kept on this machine, or in this container."""
+    return max(limits.cache_bytes, min(total_memory() // _CACHE_SHARE, limits.cache_most))

@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from audiomem_sql.errors import LimitError
-from audiomem_sql.machine.hardware import CGROUP_MEMORY, total_memory
+from audiomem_sql.machine.hardware import CGROUP_MEMORY, in_groups, total_memory
 
 #: So much is taken without asking how much there is.
 UNASKED_BYTES = 256 << 20
@@ -21,8 +21,9 @@ def available() -> int:
         told = next(line for line in lines if line.startswith("MemAvailable:"))
         free = min(free, int(told.split()[1]) << 10)
     for most, used in zip(CGROUP_MEMORY, CGROUP_USED, strict=True):
-        with contextlib.suppress(OSError, ValueError), open(most) as limit, open(used) as taken:
-            free = min(free, int(limit.read()) - int(taken.read()))
+        for own_most, own_used in zip(in_groups(most), in_groups(used), strict=True):
+            with contextlib.suppress(OSError, ValueError), open(own_most) as limit, open(own_used) as taken:
+                free = min(free, int(limit.read()) - int(taken.read()))
     return free
 
 

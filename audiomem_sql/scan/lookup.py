@@ -28,6 +28,10 @@ from audiomem_sql.storage.segment import ROWID, ReadableSegment
 MAX_KEYS = 64
 #: Up to so many rows of a key are read one by one, and more of them part by part.
 FEW_FOUND = 64
+#: Many rows have a key that is in one of so many rows of the first block.
+_FEW_OF = 128
+#: Under which name the keys of those are kept beside the indexes of a column, which have names of collations.
+_FREQUENT = "frequent keys"
 _PLAIN = (Kind.INTEGER, Kind.REAL, Kind.TEXT, Kind.JSON, Kind.BLOB)
 
 
@@ -120,7 +124,7 @@ _NONE = np.empty(0, np.int64)
 def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequence[Any]) -> I64Array | None:
     if not segment.rows:
         return _NONE
-    index = key_index(segment, column, collation)
+    index = key_index(segment, column, collation, keys)
     if index is not None:
         if len(keys) == 1:
             return index.rows(keys[0])
@@ -134,24 +138,48 @@ def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequenc
     return None
 
 
-def key_index(segment: ReadableSegment, column: int, collation: str = "BINARY") -> KeyIndex | None:
+def key_index(
+    segment: ReadableSegment, column: int, collation: str = "BINARY", keys: Sequence[Any] = ()
+) -> KeyIndex | None:
     """The index of a column, made when it was asked for often enough.
 
-    None until then, and for very large columns.
+    None until then, for very large columns, and as long as all ``keys`` were such as many rows have: a scan
+    finds those at once, and an index takes as long as many scans.
     """
     index = segment.indexes.get((column, collation))
     if isinstance(index, KeyIndex):
         return index
     count = (index or 0) + 1
-    segment.indexes[column, collation] = count
-    if count < LOOKUPS_BEFORE_INDEX and segment.rows > SMALL_ROWS:
-        return None
+    if segment.rows > SMALL_ROWS:
+        if count == LOOKUPS_BEFORE_INDEX and keys and _are_frequent(segment, column, collation, keys):
+            return None
+        segment.indexes[column, collation] = count
+        if count < LOOKUPS_BEFORE_INDEX:
+            return None
     directory = segment.directory(column)
     if directory is not None and directory.raw_bytes > MAX_INDEX_BYTES:
         return None
     made = KeyIndex(segment.slice(column, 0, segment.rows), segment.column_type(column), collation)
     segment.indexes[column, collation] = made
     return made
+
+
+def _are_frequent(segment: ReadableSegment, column: int, collation: str, keys: Sequence[Any]) -> bool:
+    """Whether many rows have each of ``keys``, as far as the first block tells."""
+    if collation != "BINARY":
+        return False
+    frequent = segment.indexes.get((column, _FREQUENT))
+    if frequent is None:
+        directory = segment.directory(column)
+        block = None if directory is None or not directory.count else segment.block(column, 0)
+        if block is None or len(block) < _FEW_OF:
+            frequent = frozenset()
+        else:
+            counted = block.value_counts().flatten()
+            often = np.flatnonzero(np.asarray(counted[1]) >= len(block) // _FEW_OF)
+            frequent = frozenset(counted[0][int(place)].as_py() for place in often)
+        segment.indexes[column, _FREQUENT] = frequent
+    return all(key in frequent for key in keys)
 
 
 def _passes(position: tuple[ReadableSegment, int], filters: Sequence[Filter], known: Filter) -> bool:

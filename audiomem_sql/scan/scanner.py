@@ -7,7 +7,7 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, pairwise
 
@@ -26,6 +26,7 @@ from audiomem_sql.observe import hooks
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
+from audiomem_sql.scan.passing_by import PassingBy
 from audiomem_sql.scan.read_ahead import Part, asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.scan.spans import FILTER_ROWS, edges_of, rows_in, spans_of
@@ -133,6 +134,9 @@ class _Work:
     ahead: int
     whole: bool
     coded: frozenset[int]
+    #: What is kept in the cache of what is tested, and of what is given.
+    tested: PassingBy = field(default_factory=PassingBy)
+    given: PassingBy = field(default_factory=PassingBy)
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches.
@@ -149,6 +153,8 @@ class _Work:
         while views and 0 < views[0].live_rows <= skip:
             skip -= views[0].live_rows
             yield views.pop(0).live_rows
+        self.tested.expect(views, (item.column for item in self.filters))
+        self.given.expect(views, self.columns)
         # one after the other without a pause: the first rows of a segment are decoded behind the last before
         ahead = self.ahead if all(view.segment.limits.ahead for view in views) else 0
         yield from decoded_ahead(self.tasks(views), ahead)
@@ -293,9 +299,13 @@ class _Work:
             chosen = np.flatnonzero(live)
 
         def load(column: int) -> pa.Array:
-            if chosen is None:
-                return segment.slice(column, start, stop)
-            return segment.take(column, chosen + start)
+            with self.tested.reading(segment):
+                if chosen is None:
+                    array = segment.slice(column, start, stop)
+                else:
+                    array = segment.take(column, chosen + start)
+            self.tested.count(array.nbytes)
+            return array
 
         for item in self.filters:
             mask = item.bound.mask(load(item.column))
@@ -316,13 +326,16 @@ class _Work:
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]
             try:
-                batches.append(self._batch(segment, part, room))
+                with self.given.reading(segment):
+                    batches.append(self._batch(segment, part, room))
             except _TooLarge:
                 if not batches:
                     raise
                 rest = (start, int(part[-1]) + 1) if self.descending else (int(part[0]), stop)
                 return chain(batches, self._later(view, rest))
-            room -= batches[-1].nbytes
+            size = batches[-1].nbytes
+            self.given.count(size)
+            room -= size
         return batches
 
     def chosen(self, segment: ReadableSegment, rows: I64Array) -> Iterator[Batch]:

@@ -154,7 +154,7 @@ class Appends:
         version = self._session.append_rows(append, progress)
         if version is not None:
             return version
-        if table.num_rows <= log_limits.LOGGED_ROWS and table.nbytes <= log_limits.LOGGED_COMMIT_BYTES:
+        if table.num_rows <= log_limits.LOGGED_ROWS and table.nbytes <= self._session.logged_bytes:
             version = self._append_logged(append)
             if version is not None:
                 return version
@@ -168,7 +168,7 @@ class Appends:
         if session.enter(append=append):
             with session.leaving():
                 session.upgrade()
-                group = Group(opened.path, opened.snapshot, log_limits.LOGGED_COMMIT_BYTES)
+                group = Group(opened.path, opened.snapshot, session.logged_bytes)
                 try:
                     group.add(append)
                     group.collect(session.turn, log_limits.CHECKPOINT_BYTES)

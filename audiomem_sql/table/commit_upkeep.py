@@ -9,6 +9,7 @@ Whoever asks for upkeep (``checkpoint``, ``merge``, ``vacuum``) gets its errors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -52,9 +53,11 @@ class CommitUpkeep:
         if self._skipped:
             self._skipped -= 1
             return
-        log = self._session.opened.snapshot.log
+        opened = self._session.opened
+        log = opened.snapshot.log
         is_long = log is not None and (
-            log.end > log_limits.CHECKPOINT_BYTES or log.count >= log_limits.CHECKPOINT_COMMITS
+            log.end > log_limits.checkpoint_bytes(opened.options.profile)
+            or log.count >= log_limits.CHECKPOINT_COMMITS
         )
         if not is_long and log is not None:
             return
@@ -68,24 +71,29 @@ class CommitUpkeep:
         else:
             self._skipped, self._next_skip = self._next_skip, min(2 * self._next_skip, MOST_SKIPPED)
 
-    def attempt(self, *, empty_log: bool = True) -> bool:
-        """Do what is due now; False if something of it failed, which a warning told."""
+    def attempt(self, *, empty_log: bool = True, at_the_end: bool = False) -> bool:
+        """Do what is due now; False if something of it failed, which a warning told.
+
+        at_the_end: no commit waits for it, so more is merged.
+        """
         session = self._session
         emptied = not empty_log or self._forgiven(_NOT_EMPTIED, session.empty_log)
-        return self._forgiven("small deltas were not merged", self.merge_small) and emptied
+        merge_due = partial(self.merge_small, at_the_end=at_the_end)
+        return self._forgiven("small deltas were not merged", merge_due) and emptied
 
     def prevented(self, error: AudioMemError) -> None:
         """Tell that the log cannot be emptied: the files are not as they must be."""
         tell(self._session.opened.path, f"{_NOT_EMPTIED}: {error}")
 
-    def merge_small(self) -> None:
-        """Merge small deltas, a few at a time, until few are left.
+    def merge_small(self, *, at_the_end: bool = False) -> None:
+        """Merge deltas of like size, a few at a time, until few are left of each.
 
         Each step lasts: writers that are killed in the middle lose one step. A delta that is damaged divides
         those before it from those behind.
         """
         opened, lock = self._session.opened, self._session.lock
-        while deltas := upkeep.small_deltas(opened.snapshot, self._unreadable):
+        most = upkeep.LAST_MERGE_BYTES if at_the_end else None
+        while deltas := upkeep.like_deltas(opened.snapshot, self._unreadable, most):
             try:
                 upkeep.merge(opened.files, lock, opened.snapshot, opened.options, deltas)
             except DamagedFileError:

@@ -27,6 +27,7 @@ from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.leaving import Leaving
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.versions import Snapshot
+from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time, now, write_commit
 from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
@@ -62,6 +63,11 @@ class Session:
         """What a query of this thread reads: its open transaction, or the snapshot."""
         transaction = self.transaction
         return transaction if transaction is not None and self.turn.mine else self.opened.snapshot
+
+    @property
+    def logged_bytes(self) -> int:
+        """The largest commit that goes to the log."""
+        return log_limits.logged_commit_bytes(self.opened.options.profile)
 
     def refresh(self) -> bool:
         """Look for commits of others; True if there were any. Nothing happens while a thread writes.
@@ -339,7 +345,7 @@ class Session:
     def checkpoint(self) -> bool:
         """:meth:`empty_log` for whoever asks for it; many small deltas are merged."""
         done = self.empty_log()
-        self.upkeep.merge_small()
+        self.upkeep.merge_small(at_the_end=True)
         return done
 
     def reload_after_commit(self) -> None:
@@ -366,7 +372,7 @@ class Session:
         try:
             self._lock_files(0)
             if self.log.is_last():
-                self.upkeep.attempt()
+                self.upkeep.attempt(at_the_end=True)
         except BusyError:
             pass  # who writes now does it
         except AudioMemError as error:

@@ -67,7 +67,7 @@ class ShardChange:
         size = sum(batch.nbytes for batch in self.batches) + 9 * len(self.deleted)
         if self.schema is not None or self.encoded or (self.codecs is not None and rows):
             return False
-        return rows <= log_limits.LOGGED_ROWS and size <= log_limits.LOGGED_COMMIT_BYTES
+        return rows <= log_limits.LOGGED_ROWS and size <= log_limits.logged_part_bytes()
 
     def record(self, snapshot: Snapshot) -> LogRecord:
         """It as a record of the log of the shard, whose rows are ``snapshot``."""

@@ -74,7 +74,7 @@ class _NoUpkeep(CommitUpkeep):
     def after_commit(self) -> None:
         """Nothing."""
 
-    def merge_small(self) -> None:
+    def merge_small(self, *, at_the_end: bool = False) -> None:
         """Nothing."""
 
 
@@ -302,10 +302,15 @@ class ShardedSession(Session):
             snapshot.path, snapshot.manifest, snapshot.shard_files, snapshot.state, place=snapshot.place
         )
 
+    @property
+    def logged_bytes(self) -> int:
+        """The largest commit that goes to the logs of shards."""
+        return log_limits.logged_part_bytes()
+
     def append_alone(self, append: Append) -> int | None:
         """Make a commit of few rows; its version, or None if it is too large for a log after all."""
         with self.writing():
-            record = append.record(self.opened.path, self.snapshot, log_limits.LOGGED_COMMIT_BYTES)
+            record = append.record(self.opened.path, self.snapshot, self.logged_bytes)
             if record is None:
                 return append.outcome()
             self.append_to_log(record).accept()

@@ -54,7 +54,7 @@ class StoredGroup:
 
     def collect(self) -> None:
         """Take what other threads wait with."""
-        self._taken = self._session.turn.take(log_limits.CHECKPOINT_BYTES)
+        self._taken = self._session.turn.take(log_limits.STORED_GROUP_BYTES)
         self._appends += [ticket.item for ticket in self._taken if ticket.item is not None]
 
     def commit(self, deadline: float, progress: Progress | None) -> None:

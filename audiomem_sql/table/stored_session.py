@@ -23,6 +23,7 @@ from audiomem_sql.table.stored_group import StoredGroup
 from audiomem_sql.table.stored_upkeep import StoredUpkeep
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.versions import StoredSnapshot, StoredTable, changes
+from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.appending import as_batches, check_rows, number_rows
 from audiomem_sql.writing.commit import Commit, StoredCommit, now
 from audiomem_sql.writing.commit_limits import check_history, shortened
@@ -91,6 +92,11 @@ class StoredSession(Session):
         )
 
     # -- commits; the turn must be this thread's -------------------------------------------------------------
+
+    @property
+    def logged_bytes(self) -> int:
+        """The largest commit that goes to the log, which is the manifest."""
+        return log_limits.logged_part_bytes()
 
     def make(self, change: Change) -> int:
         """Make a change durable; the version that it made, or found. The snapshot is not loaded yet."""

@@ -129,7 +129,7 @@ class StoredShardsUpkeep(CommitUpkeep):
             done = True
         return done
 
-    def merge_small(self, at_once: int = _MERGED_AT_ONCE) -> None:
+    def merge_small(self, at_once: int = _MERGED_AT_ONCE, *, at_the_end: bool = False) -> None:
         """Merge the newest segments of up to ``at_once`` shards that have many small ones."""
         due = [number for number, state in enumerate(self._shards) if len(state.segments) > self._most]
         for number in due:

@@ -84,7 +84,7 @@ class StoredUpkeep(CommitUpkeep):
                 self._replace(files, folded_records(snapshot, session.opened.options, run, files.target))
         return bool(runs)
 
-    def merge_small(self) -> None:
+    def merge_small(self, *, at_the_end: bool = False) -> None:
         """Merge the newest segments if they are small and many."""
         snapshot = self._stored.snapshot
         small = small_deltas(snapshot)

@@ -16,7 +16,6 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.table.source_list import TouchedSources
 from audiomem_sql.table.written import tell_written
 from audiomem_sql.versions import changes
-from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import LoggedCommit, PreparedCommit, commit_time
 from audiomem_sql.writing.commit_limits import shortened
 from audiomem_sql.writing.transaction import Transaction
@@ -86,7 +85,7 @@ class Transactions:
     ) -> None:
         session = self._session
         self.embed_pending()
-        if transaction.logged_size() <= log_limits.LOGGED_COMMIT_BYTES:
+        if transaction.logged_size() <= session.logged_bytes:
             snapshot = self._opened.snapshot
             record = transaction.record(snapshot.newest + 1, commit_time(snapshot), message, sources)
             self._prepared = session.append_to_log(record)

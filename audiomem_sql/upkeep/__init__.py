@@ -23,7 +23,14 @@ from audiomem_sql.first_use import at_first_use
 
 if TYPE_CHECKING:
     from audiomem_sql.upkeep.backup import write_backup
-    from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, small_deltas, vacuum
+    from audiomem_sql.upkeep.compaction import (
+        LAST_MERGE_BYTES,
+        Retention,
+        checkpoint,
+        like_deltas,
+        merge,
+        vacuum,
+    )
     from audiomem_sql.upkeep.mixed_file import tell_mixed_file
     from audiomem_sql.upkeep.repair import Repair, repair_copy, repair_head, repaired, table_files
     from audiomem_sql.upkeep.salvage import load_salvaged
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from audiomem_sql.upkeep.verify import Problem, Verifiable, problems
 
 __all__ = [
+    "LAST_MERGE_BYTES",
     "SECONDS",
     "Problem",
     "Repair",
@@ -39,13 +47,13 @@ __all__ = [
     "Stream",
     "Verifiable",
     "checkpoint",
+    "like_deltas",
     "load_salvaged",
     "merge",
     "problems",
     "repair_copy",
     "repair_head",
     "repaired",
-    "small_deltas",
     "table_files",
     "tell_mixed_file",
     "tell_torn_log",
@@ -58,7 +66,7 @@ __getattr__ = at_first_use(
     __name__,
     {
         "backup": ("write_backup",),
-        "compaction": ("Retention", "checkpoint", "merge", "small_deltas", "vacuum"),
+        "compaction": ("LAST_MERGE_BYTES", "Retention", "checkpoint", "like_deltas", "merge", "vacuum"),
         "mixed_file": ("tell_mixed_file",),
         "repair": ("Repair", "repair_copy", "repair_head", "repaired", "table_files"),
         "salvage": ("load_salvaged",),

@@ -29,6 +29,7 @@ from audiomem_sql.storage.segment import (
     TableOptions,
     WriteOptions,
 )
+from audiomem_sql.upkeep.merge_plan import merged_from, weight_of
 from audiomem_sql.upkeep.new_segment import (
     NewSegment,
     logged_segment,
@@ -47,11 +48,22 @@ from audiomem_sql.versions import (
 )
 from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
 
-#: Deltas with less data than this are merged when there are so many of them.
+#: So many deltas of like size become one, see ``merge_plan``.
+MERGED_AT_ONCE = 8
+#: Bytes of what becomes one behind a commit; behind one that leaves more deltas than that; and at the end.
+COMMIT_MERGE_BYTES = 1 << 20
+MANY_DELTAS, MANY_MERGE_BYTES = 64, 32 << 20
+LAST_MERGE_BYTES = 256 << 20
+#: In a store, segments with less data than this are merged when there are so many of them.
 SMALL_DELTA_BYTES = 1 << 20
 SMALL_DELTAS = 32
-#: A table with less data than this is written as one segment whenever the log is folded.
+#: A log of more bytes, and deltas of more bytes together, are written at a level that keeps up with commits,
+#: unless the table has a level of its own. A vacuum compresses them as it does all.
+HURRIED_BYTES, HURRIED_LEVEL = 1 << 20, 3
+#: A table with less data than this is written as one segment whenever a log that is not large is folded.
 SMALL_TABLE_BYTES = 256 << 10
+#: About what rows of the log have more bytes than when they are compressed.
+_COMPRESSED = 3
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -144,35 +156,68 @@ def _is_merged_with_log(
 def small_deltas(
     snapshot: Snapshot, unreadable: Set[bytes] = frozenset(), least: int | None = None
 ) -> list[ReadableSegment]:
-    """The newest deltas that are small, oldest first; none until there are ``least`` of them to be merged.
+    """In a store, the newest segments that are small, oldest first.
 
-    unreadable: ids of segments that are left alone. least: by default ``SMALL_DELTAS``.
+    None until there are ``least`` of them to be merged, by default ``SMALL_DELTAS``. unreadable: ids of
+    segments that are left alone.
     """
+    deltas: list[ReadableSegment] = []
+    for segment in reversed(_mergeable(snapshot, unreadable)):
+        if segment.catalog.data_bytes > SMALL_DELTA_BYTES:
+            break
+        deltas.append(segment)
+    return deltas[::-1] if len(deltas) >= (SMALL_DELTAS if least is None else least) else []
+
+
+def like_deltas(
+    snapshot: Snapshot, unreadable: Set[bytes] = frozenset(), most: int | None = None, *, logged: bool = False
+) -> list[ReadableSegment]:
+    """The newest deltas that are to become one now, oldest first; none if none are.
+
+    unreadable: ids of segments that are left alone. most: bytes of what becomes one, by default what a
+    commit may cost. logged: with the commits of the log, which come behind them.
+    """
+    deltas = _mergeable(snapshot, unreadable)
+    weights = [weight_of(each.catalog.data_bytes, len(each.catalog.versions)) for each in deltas]
+    if logged:
+        weights.append(weight_of(_log_bytes(snapshot) // _COMPRESSED, len(snapshot.logged)))
+    if most is None:
+        most = COMMIT_MERGE_BYTES if len(weights) <= MANY_DELTAS else MANY_MERGE_BYTES
+    first = merged_from(weights, MERGED_AT_ONCE, most)
+    return [] if first is None or first >= len(deltas) else deltas[first:]
+
+
+def _mergeable(snapshot: Snapshot, unreadable: Set[bytes] = frozenset()) -> list[ReadableSegment]:
+    """The newest deltas that can become one, oldest first."""
     deltas: list[ReadableSegment] = []
     base = _in_base(snapshot)
     inside = len(base) == len(snapshot.segments)
     for segment in reversed(snapshot.segments[1:]):
         if not inside and segment in base:
             break
-        if segment.catalog.data_bytes > SMALL_DELTA_BYTES or segment.catalog.segment_id in unreadable:
-            break
-        if not _has_model(segment, snapshot):
+        if segment.catalog.segment_id in unreadable or not _has_model(segment, snapshot):
             break
         deltas.append(segment)
-    return deltas[::-1] if len(deltas) >= (SMALL_DELTAS if least is None else least) else []
+    return deltas[::-1]
+
+
+def _log_bytes(snapshot: Snapshot) -> int:
+    """The bytes of the commits in the log, as rows."""
+    return 0 if snapshot.log is None else snapshot.log.end - snapshot.log.begin
 
 
 def _merged_with_log(snapshot: Snapshot, options: TableOptions) -> list[ReadableSegment]:
     """The segments that the commits of the log are merged with: the last ones; none for no merge."""
     if options.deltas != DELTAS[0] and not snapshot.needs_upgrade:
-        return list(snapshot.segments) if is_empty(snapshot) else small_deltas(snapshot)
+        return list(snapshot.segments) if is_empty(snapshot) else like_deltas(snapshot, logged=True)
     if snapshot.needs_upgrade or len(snapshot.segments) != len(_in_base(snapshot)):
         return list(snapshot.segments)
     others = [n for n, segment in enumerate(snapshot.segments) if not _has_model(segment, snapshot)]
     same = list(snapshot.segments[others[-1] + 1 if others else 0 :])
-    if sum(segment.catalog.data_bytes for segment in snapshot.segments) <= SMALL_TABLE_BYTES:
+    small = sum(segment.catalog.data_bytes for segment in snapshot.segments) <= SMALL_TABLE_BYTES
+    if small and (is_empty(snapshot) or _log_bytes(snapshot) <= HURRIED_BYTES):
         return same
-    deltas = small_deltas(snapshot)
+    deltas = like_deltas(snapshot, logged=True)
     return deltas if len(deltas) <= len(same) else []
 
 
@@ -193,9 +238,15 @@ def _in_base(snapshot: Snapshot) -> Sequence[ReadableSegment]:
     return () if snapshot.table_file is None else snapshot.table_file.segments
 
 
+def _is_hurried(options: TableOptions, size: int) -> bool:
+    """Whether so many bytes are compressed less than others: a large part, at the level of the profile."""
+    return size > HURRIED_BYTES and options.compression_level == limits_of(options.profile).level
+
+
 def _fold(files: TableFiles, lock: WriterLock, snapshot: Snapshot, options: TableOptions) -> None:
     """Make a segment of the log's commits, behind those that are there."""
-    place = _place(files, snapshot, options, snapshot.segments, folded=True)
+    hurried = _is_hurried(options, _log_bytes(snapshot))
+    place = _place(files, snapshot, options, snapshot.segments, folded=True, hurried=hurried)
     logged_segment(place, snapshot, snapshot.logged).write(options, lock)
 
 
@@ -230,7 +281,8 @@ def _merge(
         [step for delta in deltas for step in delta.catalog.history.migrations],
     )
     stored = stored_columns(snapshot, history)
-    place = _place(files, snapshot, options, kept, folded=folded)
+    hurried = _is_hurried(options, sum(delta.catalog.data_bytes for delta in deltas))
+    place = _place(files, snapshot, options, kept, folded=folded, hurried=hurried)
     segment = NewSegment(
         place,
         snapshot,
@@ -256,13 +308,18 @@ def _place(
     *,
     folded: bool = False,
     write: WriteOptions | None = None,
+    hurried: bool = False,
 ) -> Place:
     """Where a segment goes that comes behind ``kept``. folded: the log's commits are in it.
+
+    hurried: somebody waits for it, and it is large.
 
     All of the log is durable then: what a crash leaves of it is what the segment says that it was.
     """
     log = snapshot.log
     write = options.write_options(unhealthy(snapshot)) if write is None else write
+    if hurried:
+        write = replace(write, level=min(write.level, HURRIED_LEVEL))
     what = None
     if folded and log is not None and log.folded is not None:
         flush_unmarked(files.log, log)

@@ -192,6 +192,8 @@ def logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:
     """The rows of segments that the commits deleted."""
     versions: dict[int, int] = {}
     live: set[int] = set()
+    if not any(record.deleted for record in commits):
+        return Tombstones(np.empty(0, np.int64), np.empty(0, np.int64))
     for record in commits:
         for rowid in record.deleted:
             if rowid in live:
@@ -205,6 +207,17 @@ def logged_tombstones(commits: Sequence[LogRecord]) -> Tombstones:
 
 def logged_rows(commits: Sequence[LogRecord], schema: Schema) -> Iterator[VersionedBatch]:
     """Every row that the commits made, ascending by rowid, then version."""
+    if not any(record.deleted for record in commits):
+        in_order = [row for record in commits for row in record.inserted]
+        rowids = _array(rowid for rowid, _ in in_order)
+        if (np.diff(rowids) > 0).all():
+            counts = [len(record.inserted) for record in commits]
+            created = np.repeat(_array(record.version for record in commits), counts)
+            for start in range(0, len(in_order), _ROWS_AT_ONCE):
+                stop = min(start + _ROWS_AT_ONCE, len(in_order))
+                batch = batch_of(in_order[start:stop], schema)
+                yield VersionedBatch(batch, created[start:stop], np.full(stop - start, NEVER, np.int64))
+            return
     rows: list[tuple[int, int, Row]] = []
     ended: list[int] = []
     live: dict[int, int] = {}

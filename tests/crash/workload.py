@@ -42,8 +42,8 @@ def small_limits(patch: pytest.MonkeyPatch, *, appended: bool = False) -> None:
     patch.setattr(log_limits, "LOGGED_ROWS", 30)
     patch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 4 << 10)
     patch.setattr(log_limits, "CHECKPOINT_BYTES", 6 << 10)
-    patch.setattr(compaction, "SMALL_DELTAS", 3)
-    assert compaction.SMALL_DELTA_BYTES
+    patch.setattr(compaction, "MERGED_AT_ONCE", 3)
+    assert compaction.COMMIT_MERGE_BYTES
     if appended:
         patch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
         patch.setattr(placement, "REWRITTEN_BYTES", 0)

@@ -49,7 +49,7 @@ def made(
 ) -> list[dict[str, object]]:
     """A protected file of so many segments; files below ``limit`` bytes are written anew. Its rows."""
     monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 1000)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 1000)
     monkeypatch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", limit)
     table = write_flac(arrow(rows(6000)), path, primary_key="id", profile="embedded", protection=level)
     with table:

@@ -14,6 +14,7 @@ import reedsolo
 from fixtures.make_v1 import FOLDER
 
 from audiomem_sql.errors import DamagedFileError
+from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.protection.levels import LEVELS
 from audiomem_sql.protection.piece_code import PAYLOAD_BYTES
 from audiomem_sql.storage.log import copies as log_copies
@@ -24,6 +25,7 @@ from audiomem_sql.storage.pages.front import HEAD_AT
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep.merge_plan import UNIT_BYTES
 from audiomem_sql.writing import log_limits, placement
 from storage.format_document import TEXT, keys, reference_crc, table
 
@@ -32,10 +34,26 @@ def test_when_the_log_is_folded() -> None:
     assert f"Of up to {log_limits.LOGGED_COMMIT_BYTES >> 10} KiB:" in TEXT
     assert f"It comes at {log_limits.CHECKPOINT_BYTES >> 20} MiB" in TEXT
     assert f"at {log_limits.CHECKPOINT_COMMITS:,} commits" in TEXT
-    assert f"have no more than {compaction.SMALL_TABLE_BYTES >> 10} KiB of data" in TEXT
-    most = f"{compaction.SMALL_DELTA_BYTES >> 20} MiB of data"
-    assert f"the last {compaction.SMALL_DELTAS} or more segments have no more than {most} each" in TEXT
-    assert f"{compaction.SMALL_DELTAS} or more in a row, up to the newest, with {most} or less" in TEXT
+    small, large = compaction.SMALL_TABLE_BYTES >> 10, compaction.HURRIED_BYTES >> 20
+    assert f"have no more than {small} KiB of data, and the log no more than {large} MiB" in TEXT
+    few, fan = compaction.SMALL_DELTA_BYTES >> 20, compaction.MERGED_AT_ONCE
+    assert f"In a store, {compaction.SMALL_DELTAS} or more that have up to {few} MiB of data each" in TEXT
+    assert f"{UNIT_BYTES >> 10} KiB for each version" in TEXT
+    assert (
+        f"when {fan} of them are of tier t, or when there are more than {fan - 1} × (t + 1) of them" in TEXT
+    )
+    usual, many, last = (
+        size >> 20
+        for size in (
+            compaction.COMMIT_MERGE_BYTES,
+            compaction.MANY_MERGE_BYTES,
+            compaction.LAST_MERGE_BYTES,
+        )
+    )
+    assert f"up to {usual} MiB, or {many} MiB where there are more than {compaction.MANY_DELTAS};" in TEXT
+    assert f"up to {last} MiB when the last session closes" in TEXT
+    own = [LIMITS[name].log_bytes >> 20 for name in ("mobile", "embedded")]
+    assert f"mobile\nthe log has {own[0]} MiB, of embedded {own[1]} MiB" in TEXT
     assert f"files of up to {placement.REWRITTEN_BYTES >> 20} MiB with protection `none`" in TEXT
     assert f"of up to {placement.REWRITTEN_PROTECTED_BYTES >> 20} MiB with any other" in TEXT
 

@@ -21,7 +21,7 @@ from audiomem_sql.errors import AudioMemError, LimitError, UpkeepWarning
 from audiomem_sql.storage.segment import catalog_packing
 from audiomem_sql.table import commit_upkeep
 from audiomem_sql.table.table import Table
-from audiomem_sql.upkeep import compaction
+from audiomem_sql.upkeep import compaction, merge_plan
 from audiomem_sql.warn_once import warned
 from audiomem_sql.writing import log_limits
 
@@ -59,7 +59,8 @@ def segments_of(path: Path) -> list[bytes]:
 @pytest.fixture
 def few_deltas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 4)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 4)
+    monkeypatch.setattr(merge_plan, "UNIT_BYTES", 64 << 10)  # all are of like size then
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 2)
 
 
@@ -119,14 +120,14 @@ def test_a_merge_that_fails_behind_a_commit(tmp_path: Path, door: str) -> None:
 def test_which_deltas_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "t.flac"
     with monkeypatch.context() as patch:
-        patch.setattr(compaction, "SMALL_DELTAS", 99)
+        patch.setattr(compaction, "MERGED_AT_ONCE", 99)
         with_deltas(path, 6)
     with audiomem_sql.open(path) as table:
         snapshot = table._session.opened.snapshot
         deltas = segments_of(path)[1:]
 
         def chosen(*unreadable: bytes) -> list[bytes]:
-            return [delta.catalog.segment_id for delta in compaction.small_deltas(snapshot, set(unreadable))]
+            return [delta.catalog.segment_id for delta in compaction.like_deltas(snapshot, set(unreadable))]
 
         assert chosen() == deltas
         assert chosen(deltas[4]) == []
@@ -193,8 +194,8 @@ def test_warnings_that_are_errors_do_not_fail_a_commit(
 KILLED = """
 import os, signal, sys
 import audiomem_sql
-from audiomem_sql.upkeep import compaction
-compaction.SMALL_DELTAS = 4
+from audiomem_sql.upkeep import compaction, merge_plan
+compaction.MERGED_AT_ONCE = 4
 compaction.SMALL_TABLE_BYTES = 0
 table = audiomem_sql.open(sys.argv[1])
 left = int(sys.argv[2])
@@ -224,7 +225,8 @@ def test_merges_proceed_although_writers_are_killed(tmp_path: Path, monkeypatch:
         with audiomem_sql.open(path) as table:
             assert len(table) in (rows, rows + 1)
             rows = len(table)
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 4)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 4)
+    monkeypatch.setattr(merge_plan, "UNIT_BYTES", 64 << 10)  # all are of like size then
     with audiomem_sql.open(path) as table:
         table.append([{"a": "last"}])
     with audiomem_sql.open(path) as table:

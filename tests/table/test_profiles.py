@@ -9,8 +9,9 @@ import pytest
 
 import audiomem_sql
 from audiomem_sql.audio import PROFILES
+from audiomem_sql.machine import limits
 from audiomem_sql.machine.block_cache import BlockCache
-from audiomem_sql.machine.limits import LIMITS, limits_of
+from audiomem_sql.machine.limits import LIMITS, cache_room, limits_of
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
@@ -87,10 +88,23 @@ def test_the_cache_has_room_for_the_greatest_profile_that_was_opened(tmp_path: P
     cache, chosen = BlockCache(), BlockCache(1000)
     for name in reversed(LIMITS):
         Table.create(tmp_path / f"{name}.flac", ["a TEXT"], {"profile": name}, cache=cache).close()
-        assert cache.capacity == LIMITS[name].cache_bytes
+        assert cache.capacity == cache_room(LIMITS[name])
         Table(tmp_path / f"{name}.flac", cache=chosen).close()
     Table(tmp_path / "embedded.flac", cache=cache).close()
-    assert cache.capacity == LIMITS["server"].cache_bytes
+    assert cache.capacity == cache_room(LIMITS["server"])
     cache.capacity = 7
     Table(tmp_path / "server.flac", cache=cache).close()
     assert (cache.capacity, chosen.capacity) == (7, 1000)
+
+
+def test_the_cache_grows_with_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    for memory, expected in (
+        (1 << 28, (256, 64, 16, 4)),
+        (3 << 30, (384, 384, 16, 4)),
+        (1 << 36, (1024, 1024, 16, 4)),
+    ):
+        monkeypatch.setattr(limits, "total_memory", lambda memory=memory: memory)
+        cache_room.cache_clear()
+        assert tuple(cache_room(LIMITS[name]) >> 20 for name in LIMITS) == expected
+    monkeypatch.undo()
+    cache_room.cache_clear()

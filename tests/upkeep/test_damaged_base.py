@@ -139,7 +139,7 @@ def test_damage_while_it_is_open(tmp_path: Path) -> None:
 
 def test_many_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small deltas behind the damage are merged as ever, and the file does not grow by each of them."""
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 4)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 4)
     path = tmp_path / "t.flac"
     damaged(path)
     before = left(path)

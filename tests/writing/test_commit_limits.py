@@ -22,7 +22,7 @@ from audiomem_sql.storage.segment.catalog import fits_an_extent
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.writing import commit_limits
+from audiomem_sql.writing import commit_limits, log_limits
 from audiomem_sql.writing.commit_limits import MAX_MESSAGE_BYTES, MAX_TAG_BYTES, shortened
 
 MANY = 5000
@@ -183,6 +183,7 @@ def test_lists_that_no_reader_takes(path: Path, monkeypatch: pytest.MonkeyPatch)
     rows = 20 * MANY
     with Table(path) as table:
         table.append(pa.table({"a": np.arange(rows)}))
+    monkeypatch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 1 << 10)
     monkeypatch.setattr(catalog, "LARGE_EXTENT_BYTES", 1000)
     monkeypatch.setattr(catalog, "MAX_EXTENT_RATIO", 10)
     delete = "DELETE FROM t WHERE a % 7 IN (1, 3, 6)"  # steps that repeat, of which compression makes little

@@ -120,7 +120,7 @@ def test_what_every_thread_was_told(tmp_path: Path, seed: int, monkeypatch: pyte
     thread that was given it had asked for, and readers in other threads saw nothing but versions.
     """
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 40)
-    monkeypatch.setattr(compaction, "SMALL_DELTAS", 3)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 3)
     monkeypatch.setattr(log_limits, "LOGGED_ROWS", 30)
     table = create(tmp_path / "t.flac")
     table.busy_timeout = 60

@@ -94,18 +94,21 @@ class Copies:
         start = max(whole, begin)
         return size < begin or any(os.pread(self.handle, size - start, start))
 
-    def reserve(self, end: int) -> bool:
-        """Room up to ``end`` in every copy, filled with zeros; whether there was none.
+    def reserve(self, end: int, *, filled: bool = True, ahead: int = 0) -> bool:
+        """Room up to ``end`` in every copy; whether there was none.
 
-        The size changes at once, so that no crash leaves a part of a strip; the zeros are written because the
-        flush of a commit would otherwise have to find room for its bytes.
+        The size changes at once, so that no crash leaves a part of a strip. filled: write zeros, as the flush
+        of a commit would otherwise have to find room for its bytes. ahead: bytes more where there is none.
         """
         group = self.count * self.strip
         needed = -(-end // self.strip) * group
         there = os.fstat(self.handle).st_size
         grows = there < needed
         if grows:
+            needed = -(-(end + ahead) // self.strip) * group
             os.ftruncate(self.handle, needed)
+        if not filled:
+            return grows
         while there < needed:
             length = min(needed - there, group)
             write_all(self.handle, bytes(length), there)

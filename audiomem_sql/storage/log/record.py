@@ -36,7 +36,7 @@ class LogRecord:
         content = {
             "version": self.version,
             "time": self.time,
-            "inserted": [[rowid, list(row)] for rowid, row in self.inserted],
+            "inserted": self.inserted,  # MessagePack knows no tuples: these are lists in it
             "deleted": list(self.deleted),
             "message": self.message,
             "sources": self.sources,

@@ -36,6 +36,8 @@ from audiomem_sql.storage.log.record import LogRecord, pack_commits
 from audiomem_sql.storage.pages import DIGEST_BYTES, SEGMENT_ID_BYTES, SESSION_BYTES
 
 _WRITTEN_AGAIN_AT_ONCE = 1 << 18
+#: Bytes of a record that is large, and how many more of its size get room with it.
+_LARGE_RECORD, _RECORDS_AHEAD = 64 << 10, 4
 #: What a log that is written once grows by, if its table is small: a commit then changes no size, and its
 #: fdatasync flushes its bytes alone.
 SMALL_QUANTUM = 64 << 10
@@ -190,7 +192,7 @@ class LogWriter:
             self._heal(file, content)
             if not content.is_marked:  # its writer may have been killed before it flushed
                 flush_data(self._handle)
-            self._reserve(file, end)
+            self._reserve(file, end, len(data))
             for copy in range(content.copies):
                 file.write(copy, content.end, data)
             flush_data(self._handle)
@@ -223,9 +225,14 @@ class LogWriter:
                 file.write(copy, SLOTS[slot], mark)
             content.watermark, content.slot = content.version, slot
 
-    def _reserve(self, file: Copies, end: int) -> None:
-        """Room up to ``end``, durable before anything is in it, or the size would say nothing."""
-        if file.reserve(end):
+    def _reserve(self, file: Copies, end: int, size: int = 0) -> None:
+        """Room up to ``end``, durable before anything is in it, or the size would say nothing.
+
+        size: of the record. Zeros in front of a large one would cost as much as itself, so it gets room that
+        has never been written, and those that follow it, too.
+        """
+        large = size > _LARGE_RECORD
+        if file.reserve(end, filled=not large, ahead=_RECORDS_AHEAD * size if large else 0):
             flush_data(self._handle)
 
     def _give_name(self, temporary: str) -> None:

@@ -249,6 +249,11 @@ class ColumnBlocks:
         """Drop the segment's blocks from the cache."""
         self._cache.discard(self._owner)
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache keeps."""
+        return self._cache.capacity
+
     def read_once(self) -> AbstractContextManager[None]:
         """While this lasts, blocks that this thread reads are not kept in the cache."""
         return self._cache.bypassed()

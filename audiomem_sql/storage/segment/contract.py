@@ -59,6 +59,10 @@ class ReadableSegment(Protocol):
     def limits(self) -> Limits:
         """Of the profile that the segment was written with."""
 
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache keeps that its blocks are in."""
+
     def with_schema(self, schema: Schema) -> ReadableSegment:
         """The segment with the columns of ``schema``; itself if those are its own."""
 

@@ -85,6 +85,11 @@ class EvolvedSegment:
         self.created, self.ended, self.tombstones = stored.created, stored.ended, stored.tombstones
 
     @property
+    def cache_bytes(self) -> int:
+        """What the cache keeps that its blocks are in."""
+        return self.stored.cache_bytes
+
+    @property
     def skip_damage(self) -> bool:
         """Leave out rows that cannot be recovered, instead of raising an error."""
         return self.stored.skip_damage

@@ -22,7 +22,7 @@ from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
-from audiomem_sql.machine.limits import Limits, limits_of
+from audiomem_sql.machine.limits import Limits, cache_room, limits_of
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
 from audiomem_sql.storage.segment.catalog_copies import StoredCatalog, any_catalog
@@ -84,7 +84,7 @@ class Segment:
         self.skip_damage = False
         self.null_damage = False
         self.indexes: dict[tuple[int | tuple[int, ...], str], Any] = {}
-        cache.make_room(self.limits.cache_bytes)
+        cache.make_room(cache_room(self.limits))
         self._stream = DataStream(file, data_cell)
         catalog.bind(self._stream)
         #: What is there of a segment that has not arrived as a whole.
@@ -163,6 +163,11 @@ class Segment:
     def __del__(self) -> None:
         if hasattr(self, "_blocks"):
             self.close()
+
+    @property
+    def cache_bytes(self) -> int:
+        """What the cache keeps that its blocks are in."""
+        return self._blocks.cache_bytes
 
     def read_once(self) -> AbstractContextManager[None]:
         """While this lasts, blocks that this thread reads are not kept in the cache."""

@@ -105,6 +105,11 @@ class UnlistedSegment:
             raise
 
     @property
+    def cache_bytes(self) -> int:
+        """What the cache keeps that its blocks are in."""
+        return self._segment.cache_bytes
+
+    @property
     def skip_damage(self) -> bool:
         """Leave out rows that cannot be recovered, instead of raising an error."""
         return self._segment.skip_damage

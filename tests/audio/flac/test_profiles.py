@@ -91,6 +91,25 @@ def test_a_container_has_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert measured().memory == expected
 
 
+def test_groups_inside_others_have_less_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least of a group and all around it counts, in version 2 and in version 1."""
+    groups, inner = tmp_path / "cgroup", tmp_path / "memory" / "slice" / "unit.service"
+    inner.mkdir(parents=True)
+    monkeypatch.setattr(hardware, "OWN_GROUPS", str(groups))
+    monkeypatch.setattr(hardware, "CGROUP_MEMORY", (str(tmp_path / "memory" / "memory.max"),))
+    (inner / "memory.max").write_text("max\n")
+    (inner.parent / "memory.max").write_text(str(GIB))
+    (inner.parent.parent / "memory.max").write_text(str(2 * GIB))
+    assert measured().memory == 2 * GIB  # nothing says which group it is
+    for told in ("0::/slice/unit.service\n", "5:cpu:/x\n4:cpuset,memory:/slice/unit.service\n"):
+        groups.write_text(told)
+        assert measured().memory == GIB
+    (inner / "memory.max").write_text(str(GIB // 2))
+    assert measured().memory == GIB // 2
+    groups.write_text("4:cpu:/slice/unit.service\n")
+    assert measured().memory == 2 * GIB
+
+
 def test_a_container_has_fewer_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new, quota, period = (tmp_path / name for name in ("cpu.max", "quota", "period"))
     monkeypatch.setattr(
