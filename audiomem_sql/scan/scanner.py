@@ -6,10 +6,11 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -202,7 +203,7 @@ class _Work:
         filtered = bool(self.filters) or self.row_filter is not None
         ahead = [f.column for f in self.filters] if filtered else list(self.columns)
         size = min(BATCH_BYTES, segment.limits.batch_bytes)
-        rows = min(FILTER_ROWS, rows_in(segment, ahead, size * (4 if filtered else 1)))
+        rows = min(FILTER_ROWS, rows_in(segment, ahead, size * (3 if filtered else 1)))
         first = min(rows, rows_in(segment, self.columns, FIRST_BATCH_BYTES))
         edges = edges_of(segment, ahead)
         spans = spans_of(candidate_rows(segment, self.filters), first, rows, edges, self.descending)
@@ -292,9 +293,14 @@ class _Work:
         if live is not None:
             chosen = np.flatnonzero(live)
 
+        held: dict[int, pa.Array] = {}
+
         def load(column: int) -> pa.Array:
+            if column in held:
+                return held[column] if chosen is None else taken(held[column], chosen)
             if chosen is None:
-                return segment.slice(column, start, stop)
+                held[column] = segment.slice(column, start, stop)
+                return held[column]
             return segment.take(column, chosen + start)
 
         for item in self.filters:
@@ -316,7 +322,7 @@ class _Work:
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]
             try:
-                batches.append(self._batch(segment, part, room))
+                batches.append(self._batch(segment, part, room, held, start))
             except _TooLarge:
                 if not batches:
                     raise
@@ -342,8 +348,18 @@ class _Work:
         except MemoryError:
             raise out_of_memory(segment.path) from None
 
-    def _batch(self, segment: ReadableSegment, rows: I64Array, room: int) -> Batch:
-        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes."""
+    def _batch(
+        self,
+        segment: ReadableSegment,
+        rows: I64Array,
+        room: int,
+        held: Mapping[int, pa.Array] = MappingProxyType({}),
+        start: int = 0,
+    ) -> Batch:
+        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes.
+
+        held: columns that were read already, from row ``start`` on.
+        """
         low, high = int(rows[0]), int(rows[-1]) + 1
         in_a_row = high - low == len(rows)
         arrays: list[pa.Array] = []
@@ -352,6 +368,8 @@ class _Work:
             coded = column in self.coded
             if in_a_row:
                 arrays.append(segment.slice(column, low, high, coded=coded))
+            elif column in held and not coded:
+                arrays.append(taken(held[column], rows - start))
             else:
                 arrays.append(segment.take(column, rows, coded=coded))
             room -= arrays[-1].nbytes
