@@ -62,8 +62,8 @@ _PLACES = ("instr", "position", "strpos")
 _IS_FOUND = ((GREATER, (CONSTANT, 0)), (NOT_EQUAL, (CONSTANT, 0)), (GREATER_OR_EQUAL, (CONSTANT, 1)))
 #: Characters of a pattern of LIKE that are left to DuckDB.
 _WILDCARD = re.compile(r"[\\_]")
-#: Characters of a pattern of ILIKE that stand for more than one here, or for others as well: those beyond ASCII,
-#: and the letters of ASCII that are the small form of such a one.
+#: Characters of a pattern of ILIKE that stand for more than one here, or for others as well: those beyond
+#: ASCII, and the letters of ASCII that are the small form of such a one.
 _OPEN = re.compile(r"[^\x01-\x7f]|[\\_iIkKsS]")
 
 
@@ -148,7 +148,7 @@ def _exact(node: Node, schema: pa.Schema) -> pc.Expression:
 
 
 def _matching(node: Node, schema: pa.Schema) -> pc.Expression:
-    """A search in texts, byte by byte, for literal pieces: DuckDB is faster with what a wildcard stands for."""
+    """A search in texts, byte by byte, for literal pieces: DuckDB is faster with other wildcards."""
     _, name, children = node
     column, text = _searched(children, schema)
     if name == "contains":
@@ -162,7 +162,7 @@ def _matching(node: Node, schema: pa.Schema) -> pc.Expression:
 
 
 def _without_case(children: Sequence[Node], schema: pa.Schema) -> pc.Expression | None:
-    """``ILIKE``: what has the parts of its pattern that are letters of ASCII with two forms, and no others."""
+    """``ILIKE``: what has the parts of its pattern that are letters of ASCII with two forms."""
     column, text = _searched(children, schema)
     pattern = _OPEN.sub("%", text)
     return pc.match_like(column, pattern, ignore_case=True) if pattern.strip("%") else None
