@@ -25,7 +25,8 @@ def made_of(
         return None
     found = np.empty(len(values), np.bool_)
     data = np.ascontiguousarray(values.data)
-    starts, ends, sizes = map(_int64, (values.starts, values.ends, [len(piece) for piece in pieces]))
+    starts, ends = _int64(values.starts), _int64(values.ends)
+    sizes = _int64([len(piece) for piece in pieces])
     done = native.audiomem_match(
         *(data.ctypes.data, len(data), len(values), starts.ctypes.data, ends.ctypes.data),
         *(b"".join(pieces), sizes.ctypes.data, len(sizes), ignore_case, until_nul, found.ctypes.data),

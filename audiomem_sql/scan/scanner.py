@@ -6,11 +6,10 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.observe import hooks
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.loaded_rows import LoadedRows
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
 from audiomem_sql.scan.read_ahead import Part, asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable, narrowed
@@ -288,33 +288,16 @@ class _Work:
     def _run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1. _TooLarge where not even the first is small enough."""
         segment = view.segment
-        chosen: I64Array | None = None  # places relative to start; None: all
         live = view.live(start, stop)
-        if live is not None:
-            chosen = np.flatnonzero(live)
-
-        held: dict[int, pa.Array] = {}
-
-        def load(column: int) -> pa.Array:
-            if column in held:
-                return held[column] if chosen is None else taken(held[column], chosen)
-            if chosen is None:
-                held[column] = segment.slice(column, start, stop)
-                return held[column]
-            return segment.take(column, chosen + start)
-
+        loaded = LoadedRows(segment, start, stop, None if live is None else np.flatnonzero(live))
         for item in self.filters:
-            mask = item.bound.mask(load(item.column))
-            if not mask.all():
-                chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
-                if not len(chosen):
-                    return []
+            if not loaded.keep(item.bound.mask(loaded(item.column))):
+                return []
         if self.row_filter is not None:
-            mask = self.row_filter(load)
-            chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
-        if chosen is not None and not len(chosen):
+            loaded.keep(self.row_filter(loaded))
+        rows = loaded.rows
+        if not len(rows):
             return []
-        rows = np.arange(start, stop) if chosen is None else chosen + start
         step = rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
         pieces = range(0, len(rows), step)
         batches: list[Batch] = []
@@ -322,7 +305,7 @@ class _Work:
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]
             try:
-                batches.append(self._batch(segment, part, room, held, start))
+                batches.append(self._batch(segment, part, room, loaded))
             except _TooLarge:
                 if not batches:
                     raise
@@ -349,29 +332,23 @@ class _Work:
             raise out_of_memory(segment.path) from None
 
     def _batch(
-        self,
-        segment: ReadableSegment,
-        rows: I64Array,
-        room: int,
-        held: Mapping[int, pa.Array] = MappingProxyType({}),
-        start: int = 0,
+        self, segment: ReadableSegment, rows: I64Array, room: int, loaded: LoadedRows | None = None
     ) -> Batch:
         """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes.
 
-        held: columns that were read already, from row ``start`` on.
+        loaded: what was read of rows among which these are.
         """
         low, high = int(rows[0]), int(rows[-1]) + 1
         in_a_row = high - low == len(rows)
         arrays: list[pa.Array] = []
         segment.prefetch((ROWID, *self.columns), rows)
+        take = segment.take if loaded is None else loaded.take
         for column in (ROWID, *self.columns):
             coded = column in self.coded
             if in_a_row:
                 arrays.append(segment.slice(column, low, high, coded=coded))
-            elif column in held and not coded:
-                arrays.append(taken(held[column], rows - start))
             else:
-                arrays.append(segment.take(column, rows, coded=coded))
+                arrays.append(take(column, rows, coded=coded))
             room -= arrays[-1].nbytes
             if room < 0 and len(rows) > 1:
                 raise _TooLarge
