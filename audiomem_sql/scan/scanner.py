@@ -7,7 +7,7 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, pairwise
 
@@ -23,7 +23,7 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.observe import hooks
-from audiomem_sql.scan.candidates import candidate_rows
+from audiomem_sql.scan.candidates import candidate_rows, touches, undecided_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.loaded_rows import LoadedRows
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
@@ -84,6 +84,18 @@ def _scan(work: _Work, snapshot: Readable, skip: int) -> Iterator[Batch]:
             yield batch
 
 
+def count_rows(
+    snapshot: Readable, filters: Sequence[Filter] = (), row_filter: RowFilter | None = None
+) -> int:
+    """How many rows pass every filter; blocks whose zone maps tell are not decoded.
+
+    Raises DamagedFileError as :func:`scan`.
+    """
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work((), ranked, row_filter, False, 0, True, frozenset())
+    return work.count(narrowed(snapshot, ranked))
+
+
 def scan_rows(
     parts: Iterable[tuple[ReadableSegment, I64Array]], columns: Sequence[int], filters: Sequence[Filter] = ()
 ) -> Iterator[Batch]:
@@ -134,6 +146,7 @@ class _Work:
     ahead: int
     whole: bool
     coded: frozenset[int]
+    undecided: dict[ReadableSegment, list[I64Array]] = field(default_factory=dict)
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches.
@@ -155,6 +168,23 @@ class _Work:
         yield from decoded_ahead(self.tasks(views), ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
+
+    def count(self, readable: Readable) -> int:
+        """How many rows pass."""
+        views = [view for view in readable.views if view.live_rows]
+        if self.row_filter is not None or any(_must_be_read(view.segment) for view in views):
+            return sum(map(len, _scan(self, readable, 0)))
+        total = 0 if readable.pending is None else sum(map(len, self._pending(readable.pending)))
+        for view in views:
+            undecided = self._undecided_rows(view.segment)
+            for start, stop in self._part(view).spans:
+                check_interrupt()
+                if any(touches(stretches, start, stop) for stretches in undecided):
+                    total += sum(map(len, self.run(view, start, stop)))
+                else:
+                    low, high = np.searchsorted(view.deleted, [start, stop]).tolist()
+                    total += stop - start - (high - low)
+        return total
 
     def _pending(self, pending: Batch) -> Iterator[Batch]:
         """The rows of a transaction that pass."""
@@ -208,6 +238,13 @@ class _Work:
         edges = edges_of(segment, ahead)
         spans = spans_of(candidate_rows(segment, self.filters), first, rows, edges, self.descending)
         return Part(view, self.columns, ahead if filtered else None, spans)
+
+    def _undecided_rows(self, segment: ReadableSegment) -> list[I64Array]:
+        """For each filter the rows of a segment that have to be looked at."""
+        known = self.undecided.get(segment)
+        if known is None:
+            known = self.undecided[segment] = [undecided_rows(segment, item) for item in self.filters]
+        return known
 
     def run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1; those beyond ``MOST_BYTES`` as they are asked for.
@@ -290,8 +327,8 @@ class _Work:
         segment = view.segment
         live = view.live(start, stop)
         loaded = LoadedRows(segment, start, stop, None if live is None else np.flatnonzero(live))
-        for item in self.filters:
-            if not loaded.keep(item.bound.mask(loaded(item.column))):
+        for item, undecided in zip(self.filters, self._undecided_rows(segment), strict=True):
+            if touches(undecided, start, stop) and not loaded.keep(item.bound.mask(loaded(item.column))):
                 return []
         if self.row_filter is not None:
             loaded.keep(self.row_filter(loaded))
@@ -354,6 +391,11 @@ class _Work:
                 raise _TooLarge
         batch = Batch(int64_view(arrays[0]), tuple(arrays[1:]))
         return batch.backwards() if self.descending else batch
+
+
+def _must_be_read(segment: ReadableSegment) -> bool:
+    """Whether rows are counted by reading them: lost ones are left out, and far ones asked for in windows."""
+    return segment.skip_damage or segment.file.is_far
 
 
 class _TooLarge(Exception):
