@@ -42,11 +42,13 @@ def candidate_rows(segment: ReadableSegment, filters: Sequence[Filter]) -> list[
 def undecided_rows(segment: ReadableSegment, item: Filter) -> I64Array:
     """The stretches of rows, int64 (n, 2) ascending, outside which all candidates pass a filter."""
     every = np.array([[0, segment.rows]], np.int64)
-    directory = None if segment.is_index_only(item.column) else segment.directory(item.column)
+    if segment.is_index_only(item.column):
+        return every
+    directory = segment.directory(item.column)
     if directory is None:
         bound = item.bound
         is_range = isinstance(bound, Range) and not bound.negated and bound.bounds is not None
-        return every[:0] if is_range and not segment.is_index_only(item.column) else every
+        return every[:0] if is_range else every
     # what is said of a block by its label alone is little
     if type(directory) is not BlockDirectory or directory.lost or directory.of_labels:
         return every

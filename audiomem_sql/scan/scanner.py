@@ -7,7 +7,7 @@ one batch the next is decoded on another thread, from the second batch on: a LIM
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, pairwise
 
@@ -23,10 +23,11 @@ from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.observe import hooks
-from audiomem_sql.scan.candidates import candidate_rows, touches, undecided_rows
+from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
 from audiomem_sql.scan.loaded_rows import LoadedRows
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
+from audiomem_sql.scan.per_segment import PerSegment
 from audiomem_sql.scan.read_ahead import Part, asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.scan.spans import FILTER_ROWS, edges_of, rows_in, spans_of
@@ -64,7 +65,8 @@ def scan(
     Raises DamagedFileError when a block that is needed does not match its checksum.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded))
+    known = PerSegment(columns, ranked, BATCH_BYTES)
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded), known)
     if hooks.observer is None:
         return _scan(work, snapshot, skip)
     return hooks.each("scan", lambda: _scan(work, snapshot, skip), getattr(snapshot, "path", None))
@@ -92,7 +94,7 @@ def count_rows(
     Raises DamagedFileError as :func:`scan`.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work((), ranked, row_filter, False, 0, True, frozenset())
+    work = _Work((), ranked, row_filter, False, 0, True, frozenset(), PerSegment((), ranked, BATCH_BYTES))
     return work.count(narrowed(snapshot, ranked))
 
 
@@ -105,7 +107,8 @@ def scan_rows(
     Raises DamagedFileError as :func:`scan`.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, None, False, 0, False, frozenset())
+    known = PerSegment(columns, ranked, BATCH_BYTES)
+    work = _Work(tuple(columns), ranked, None, False, 0, False, frozenset(), known)
     step = FIRST_ROWS
     for segment, rows in parts:
         most = rows_in(segment, (*(item.column for item in ranked), *columns), BATCH_BYTES)
@@ -146,7 +149,7 @@ class _Work:
     ahead: int
     whole: bool
     coded: frozenset[int]
-    undecided: dict[ReadableSegment, list[I64Array]] = field(default_factory=dict)
+    known: PerSegment
 
     def batches(self, readable: Readable, skip: int) -> Iterator[Batch | int]:
         """All batches.
@@ -176,10 +179,9 @@ class _Work:
             return sum(map(len, _scan(self, readable, 0)))
         total = 0 if readable.pending is None else sum(map(len, self._pending(readable.pending)))
         for view in views:
-            undecided = self._undecided_rows(view.segment)
             for start, stop in self._part(view).spans:
                 check_interrupt()
-                if any(touches(stretches, start, stop) for stretches in undecided):
+                if self.known.deciding(view.segment, start, stop):
                     total += sum(map(len, self.run(view, start, stop)))
                 else:
                     low, high = np.searchsorted(view.deleted, [start, stop]).tolist()
@@ -238,13 +240,6 @@ class _Work:
         edges = edges_of(segment, ahead)
         spans = spans_of(candidate_rows(segment, self.filters), first, rows, edges, self.descending)
         return Part(view, self.columns, ahead if filtered else None, spans)
-
-    def _undecided_rows(self, segment: ReadableSegment) -> list[I64Array]:
-        """For each filter the rows of a segment that have to be looked at."""
-        known = self.undecided.get(segment)
-        if known is None:
-            known = self.undecided[segment] = [undecided_rows(segment, item) for item in self.filters]
-        return known
 
     def run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1; those beyond ``MOST_BYTES`` as they are asked for.
@@ -327,16 +322,15 @@ class _Work:
         segment = view.segment
         live = view.live(start, stop)
         loaded = LoadedRows(segment, start, stop, None if live is None else np.flatnonzero(live))
-        for item, undecided in zip(self.filters, self._undecided_rows(segment), strict=True):
-            if touches(undecided, start, stop) and not loaded.keep(item.bound.mask(loaded(item.column))):
+        for item in self.known.deciding(segment, start, stop):
+            if not loaded.keep(item.bound.mask(loaded(item.column))):
                 return []
         if self.row_filter is not None:
             loaded.keep(self.row_filter(loaded))
         rows = loaded.rows
         if not len(rows):
             return []
-        step = rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
-        pieces = range(0, len(rows), step)
+        pieces = range(0, len(rows), step := self.known.step(segment))
         batches: list[Batch] = []
         room = MOST_BYTES
         for at in reversed(pieces) if self.descending else pieces:

@@ -171,7 +171,7 @@ def _without_case(children: Sequence[Node], schema: pa.Schema) -> pc.Expression 
 def _searched(children: Sequence[Node], schema: pa.Schema) -> tuple[pc.Expression, str]:
     column, data_type = _column(children[0], schema)
     text = _constant(children[1], data_type).as_py()
-    if not isinstance(text, str):
+    if not isinstance(text, str) or not text:  # where nothing lies is for DuckDB to say
         raise _UnknownError
     return column, text
 

@@ -123,6 +123,7 @@ def call(kind: int, *children: Any, name: str | None = None) -> pushed_filters.N
         (call(GREATER, call(FUNCTION, S, constant("a"), name="instr"), constant(0)),
          'match_substring(s, {pattern="a", ignore_case=false})'),
         (call(GREATER, call(FUNCTION, S, constant("a"), name="instr"), constant(1)), None),
+        (call(NOT, call(GREATER, call(FUNCTION, S, constant(""), name="instr"), constant(0))), None),
         (call(FUNCTION, S, S, name="contains"), None),
         (call(FUNCTION, N, constant("a"), name="contains"), None),
         (call(FUNCTION, S, constant("a"), name="regexp_matches"), None),
