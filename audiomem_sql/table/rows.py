@@ -20,14 +20,22 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.observe import hooks
-from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
+from audiomem_sql.scan import (
+    Filter,
+    RowFilter,
+    count_rows,
+    fetch_rows,
+    filters_of_text,
+    first_rows,
+    parse_order,
+    scan,
+)
 from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.picked_rows import (
     check_count,
     checked_seed,
-    count_rows,
     last_rowids,
     sample_size,
     sampled_rowids,
