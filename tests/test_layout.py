@@ -39,6 +39,7 @@ ALLOWED = {
     "table.reader": {"pandas"},
     "table.rows": {"pandas"},
     "columns.arrow_input": {"pandas"},
+    "columns.polars_series": {"polars"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
     "scan.sql_rows": {"apsw"},
