@@ -3,11 +3,12 @@
 What the rooms above use:
 
 - ``checkpoint``, ``merge`` and ``vacuum`` make fewer, larger files; ``Retention`` says which versions a
-  vacuum keeps
+  vacuum keeps, ``small_deltas`` what a merge takes
 - ``write_backup`` copies one version to a new file, and locks nothing
 - ``write_stream`` writes one version as a ``Stream`` for players, in media segments of ``SECONDS``
 - ``problems`` gives every ``Problem`` in the files of a ``Verifiable``
-- ``repaired`` writes a file as it was made, ``repair_copy`` a table: a ``Repair`` for each file
+- ``repaired`` writes a file as it was made, each of the ``table_files``, ``repair_head`` the head,
+  ``repair_copy`` a table: a ``Repair`` for each file
 - ``load_salvaged`` reads what there is where files are missing; ``tell_torn_log`` warns of a log that ends
   badly, ``tell_mixed_file`` of pages of another state
 
