@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pyarrow as pa
@@ -52,8 +53,7 @@ def _wide(series: Any) -> Any:
 
 
 def _with_texts(dtype: Any) -> Any:
-    import polars as pl
-
+    pl: Any = sys.modules["polars"]  # which made the column
     if str(dtype) in _WIDE:
         return pl.String
     children = [_with_texts(child) for child in _children(dtype)]
