@@ -294,6 +294,7 @@ def test_rules_at_the_top_are_text(top: str) -> None:
         ("", None),
         ("'a # b' # comment", "a # b"),
         ('"never closed', "never closed"),
+        ('""', None),
         ("[a, b]", None),
         ("|", None),
     ],

@@ -113,6 +113,15 @@ def test_what_was_seen_on_the_way(here: Path) -> None:
     os.chmod("n/closed", 0o755)
 
 
+def test_a_line_of_an_ignore_file_that_is_no_pattern_is_told() -> None:
+    put("n/a.txt", "n/b.log")
+    put("n/.gitignore", text="# words\n!\n*.log\n")
+    told: list[tuple[Path, str]] = []
+    found = walk(Path("n"), Rules(), Walked(), lambda path, why: told.append((path, why)), print)
+    assert [str(entry.path) for entry in found] == ["n/a.txt"]
+    assert told == [(Path("n/.gitignore"), "line 2: ! is no pattern")]
+
+
 def test_an_ignore_file_that_cannot_be_read_leaves_the_other() -> None:
     put("n/a.txt", "n/b.log")
     os.mkdir("n/.gitignore")
