@@ -1,24 +1,31 @@
-"""Many small commits: ``python -m benchmarks.commits``.
+"""Many commits: ``python -m benchmarks.commits [--data FILE.parquet]``.
 
-What threads gain by sharing flushes, and what commits leave behind.
+What threads gain by sharing flushes, what commits leave behind, and how long commits of 1,000 rows take that
+come one after another, beside SQLite with a write-ahead log and synchronous=FULL.
 
-Not part of ``make bench``: nothing here is compared with a peer.
+Not part of ``make bench``. With a file, the rows of the last part are those of it; it has the columns of
+``benchmarks.analysis``.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shutil
+import sqlite3
 import statistics
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+import audiomem_sql as am
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.table.table import Table
 from benchmarks.timing import timed
@@ -26,6 +33,8 @@ from benchmarks.timing import timed
 COLUMNS = ["id INTEGER PRIMARY KEY", "who INTEGER", "text TEXT"]
 COMMITS = 4000
 ROWS = 10_000
+#: Rows of a commit where they come in a row.
+PART = 1000
 
 
 class SlowDisk:
@@ -123,6 +132,56 @@ def many_commits(folder: Path) -> None:
         )
 
 
+def in_a_row(folder: Path, data: pa.Table) -> None:
+    """Commits of 1,000 rows without a pause, each store in a loop of its own, so that upkeep counts."""
+    parts = [data.slice(at, PART) for at in range(0, len(data) - PART + 1, PART)]
+    values = [list(zip(*(column.to_pylist() for column in part.columns), strict=True)) for part in parts]
+    holes = ",".join("?" * data.num_columns)
+    path = folder / "arrow.flac"
+    am.write_flac(parts[0], path, primary_key=data.column_names[0]).close()
+    with Table(path) as table:
+        took("append of an Arrow table", table.append, parts[1:])
+        print(f"  {len(table.snapshot.segments)} segments while it is open")
+    resting = path.stat().st_size
+    with Table(path) as table:
+        print(f"  {len(table.snapshot.segments)} segments at rest")
+        table.vacuum(level=table.options.compression_level)
+    print(f"  {resting / 1e6:.1f} MB at rest, {path.stat().st_size / 1e6:.1f} MB after a vacuum at its level")
+    inserted = folder / "inserts.flac"
+    am.write_flac(parts[0], inserted, primary_key=data.column_names[0]).close()
+    ours = am.connect(inserted)
+    native = sqlite3.connect(folder / "native.sqlite", isolation_level=None)
+    native.executescript("PRAGMA journal_mode=wal; PRAGMA synchronous=full")
+    columns = ", ".join([f"{data.column_names[0]} INTEGER PRIMARY KEY", *data.column_names[1:]])
+    native.execute(f"CREATE TABLE inserts({columns})")
+    for name, connection in (("INSERTs", ours), ("INSERTs, SQLite", native)):
+
+        def insert(part: list[tuple[Any, ...]], connection: Any = connection) -> None:
+            connection.execute("BEGIN")
+            connection.executemany(f"INSERT INTO inserts VALUES ({holes})", part)
+            connection.execute("COMMIT")
+
+        took(name, insert, values[1:])
+        connection.close()
+
+
+def took(name: str, commit: Callable[[Any], object], parts: Sequence[Any]) -> None:
+    """Print how long each of the commits took."""
+    seconds = []
+    processor = time.process_time()
+    for part in parts:
+        started = time.perf_counter()
+        commit(part)
+        seconds.append(time.perf_counter() - started)
+    processor = (time.process_time() - processor) / len(parts)
+    median, slowest = statistics.median(seconds), max(seconds)
+    print(
+        f"{name}, {len(parts)} commits of {PART:,} rows: median {median * 1e3:.1f} ms, "
+        f"mean {statistics.mean(seconds) * 1e3:.1f}, slowest {slowest * 1e3:.0f} ({slowest / median:.1f} ×), "
+        f"{processor * 1e3:.1f} ms of processor time"
+    )
+
+
 def read(path: Path) -> dict[str, float]:
     """Milliseconds, medians, with a cache that is empty at first."""
     samples: dict[str, list[float]] = {}
@@ -150,6 +209,12 @@ def files(path: Path) -> int:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    given = parser.parse_args().data
+    with tempfile.TemporaryDirectory() as name:
+        whole = pa.Table.from_pylist(rows(81 * PART)) if given is None else pq.read_table(given)
+        in_a_row(Path(name), whole.slice(0, 81 * PART))
     with tempfile.TemporaryDirectory() as name:
         group_commit(Path(name))
     with tempfile.TemporaryDirectory() as name:

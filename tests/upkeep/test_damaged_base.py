@@ -20,6 +20,7 @@ from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.warn_once import warned
+from audiomem_sql.writing import log_limits
 
 pytestmark = pytest.mark.damages
 ROWS = 6000
@@ -85,8 +86,9 @@ def test_a_small_commit(
     assert all(row in truth for row in before)
 
 
-def test_a_large_commit(tmp_path: Path) -> None:
+def test_a_large_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is appended as well; taken back, the file is what it was."""
+    monkeypatch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 256 << 10)
     path = tmp_path / "t.flac"
     damaged(path)
     before, sealed = left(path), path.read_bytes()

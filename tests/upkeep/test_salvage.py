@@ -65,6 +65,7 @@ def rows_of(table: Any) -> Rows:
 def segments_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table of a few rows would be written as one segment each time."""
     monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
+    monkeypatch.setattr(compaction, "MERGED_AT_ONCE", 32)
 
 
 def make(path: Path) -> dict[int, Commit]:

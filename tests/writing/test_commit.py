@@ -243,6 +243,7 @@ import resource
 from audiomem_sql.errors import StorageError
 path, limit = sys.argv[1], int(sys.argv[2])
 table = Table(path)
+sys.dont_write_bytecode = True  # it would be cut short
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -169,6 +169,7 @@ if limit % 2:
     table.append(arrow(rows(1, 0, 100)))
 before = len(table)
 data = {file: file.read_bytes() for file in Path(path).parent.iterdir()}
+sys.dont_write_bytecode = True  # it would be cut short
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 try:
     table.append(arrow(rows(count, 0, 200)))
