@@ -274,3 +274,12 @@ def test_what_is_told_of_a_commit(tmp_path: Path) -> None:
     assert kinds == sorted(kinds)  # in the order of what is done
     assert {total for kind, _, total in told if kind == "embedded"} == {2}
     assert all(0 <= done <= total for _, done, total in told)
+
+
+def test_what_cannot_be_read_inside_a_source_is_reported_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text("title,body\na,b\nc,d,e\nf,g\n")
+    with Table.create(tmp_path / "t.flac", DEFAULT_COLUMNS) as table:
+        report = ingest(table, find_sources([path]))
+        assert report.skipped == [(str(path), "line 3: 3 fields where the header has 2")]
+        assert (report.new, report.rows_added) == (1, 2)
