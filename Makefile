@@ -122,7 +122,7 @@ fuzz: $(VENV)/installed-test
 fuzz-native: $(VENV)/installed-test
 	mkdir -p build
 	gcc -std=c99 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined -fPIC -shared \
-	  -fvisibility=hidden vtab/native/blocks.c vtab/native/pages.c -lzstd -o build/audiomem_blocks_checked.so
+	  -fvisibility=hidden vtab/native/blocks.c vtab/native/matching.c vtab/native/pages.c -lzstd -o build/audiomem_blocks_checked.so
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	  AUDIOMEM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python tests/fuzz/native_blocks.py build/audiomem_blocks_checked.so
 

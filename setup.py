@@ -155,7 +155,7 @@ setup(
         *map(second_interface, DUCKDB_RELEASES),
         Extension(
             "audiomem_sql.audiomem_blocks",
-            ["vtab/native/blocks.c", "vtab/native/pages.c"],
+            ["vtab/native/blocks.c", "vtab/native/matching.c", "vtab/native/pages.c"],
             depends=["vtab/native/blocks.h"],
             extra_compile_args=["-std=c99", "-Wall", "-Wextra", "-fvisibility=hidden"],
             libraries=["zstd"],

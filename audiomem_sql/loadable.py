@@ -78,12 +78,8 @@ def attach(*host: Callable[..., Any]) -> Any:
     from audiomem_sql import udfs
     from audiomem_sql.vtab.extension import Door, NativeHost
 
-    scalars = [
-        (function.name, count, function.call, function.flags)
-        for function in udfs.all_functions()
-        for count in function.counts
-    ]
-    return Door(NativeHost(*host), scalars, getattr(_loading, "raised", None), udfs.aggregates())
+    scalars = {function.name: function.call for function in udfs.all_functions()}
+    return Door(NativeHost(*host), scalars, dict(udfs.aggregates()), getattr(_loading, "raised", None))
 
 
 def attach_duckdb() -> Any:

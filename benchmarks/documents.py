@@ -21,6 +21,8 @@ from pathlib import Path
 
 from benchmarks.document_files import make_folder
 
+#: What every reader reads: one that does not lacks something, and would be shown as one that finds nothing.
+FIRST = "text.txt"
 MARKS = ("<!-- documents -->", "<!-- /documents -->")
 
 #: What each of the others runs: it is given a folder, and prints the text of each file by its name.
@@ -35,8 +37,9 @@ for path in sorted(top.rglob("*")):
     if path.is_file():
         try:
             texts[path.relative_to(top).as_posix()] = read(path)
-        except Exception:
-            pass
+        except Exception as error:
+            if path.name == {first!r}:
+                sys.exit(f"{{type(error).__name__}}: {{error}}")
 print("\\n" + json.dumps(texts))
 """
 SETUP = {
@@ -83,9 +86,11 @@ def ours(folder: Path) -> dict[str, str]:
 
 
 def theirs(python: str, setup: str, folder: Path) -> dict[str, str]:
-    """What another one reads."""
-    command = [python, "-c", _RUN.format(setup=setup), str(folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    """What another one reads. SystemExit with its reason if it cannot even read plain text."""
+    command = [python, "-c", _RUN.format(setup=setup, first=FIRST), str(folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{python} cannot read {FIRST}: {done.stderr.strip().splitlines()[-1]:.500}")
     texts: dict[str, str] = json.loads(done.stdout.rpartition("\n{")[2].join(("{", "")))
     return texts
 

@@ -39,6 +39,7 @@ ALLOWED = {
     "table.reader": {"pandas"},
     "table.rows": {"pandas"},
     "columns.arrow_input": {"pandas"},
+    "columns.polars_series": {"polars"},
     "columns.checks": {"apsw"},
     "columns.expressions": {"apsw"},
     "scan.sql_rows": {"apsw"},
@@ -56,6 +57,21 @@ FACES = (
     "storage.pages",
     "storage.segment",
     "versions",
+)
+#: What is imported at the first use of it.
+RARELY = (
+    "audiomem_sql.audio.mp4",
+    "audiomem_sql.audio.spectrum.s",
+    "audiomem_sql.indexes.vectors.",
+    "audiomem_sql.indexes.words.",
+    "audiomem_sql.search.analyses",
+    "audiomem_sql.search.embedding",
+    "audiomem_sql.search.models",
+    "audiomem_sql.search.request",
+    "lzma",
+    "numpy.ma.",
+    "shutil",
+    "tempfile",
 )
 DOORS = ROOMS[ROOMS.index("udfs") :]
 #: Every module that C code names in a string, with what it calls there.
@@ -110,7 +126,12 @@ def test_a_room_with_a_face_is_entered_by_it(face: str) -> None:
     for module, target in ARROWS:
         if target.startswith(f"{face}.") and target != f"{face}.__init__":
             assert f"{module}.".startswith(f"{face}."), f"{module} imports {target}"
-    assert importlib.import_module(f"audiomem_sql.{face}").__all__
+    given = importlib.import_module(f"audiomem_sql.{face}")
+    assert given.__all__
+    for name in given.__all__:
+        assert getattr(given, name, given) is not given, f"{face} has no {name}"
+    with pytest.raises(AttributeError, match="nothing_of_this_name"):
+        given.nothing_of_this_name  # noqa: B018
 
 
 def test_array_types_are_defined_once() -> None:
@@ -206,6 +227,16 @@ def test_the_exported_surface() -> None:
         "write_flac",
     ]
     assert all(getattr(audiomem_sql, name) is not None for name in audiomem_sql.__all__)
+
+
+def test_a_table_needs_few_rooms() -> None:
+    """A connection that knows the module has not imported what tables without indexes and sound need not."""
+    code = (
+        "import sys, apsw, audiomem_sql; audiomem_sql.register(apsw.Connection(':memory:'))\n"
+        f"print(*(name for name in sys.modules if name.startswith({RARELY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not done.stdout.split()
 
 
 def test_import_is_light() -> None:

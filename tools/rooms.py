@@ -6,6 +6,7 @@ from __future__ import annotations
 #: A room is a folder, or a module at the top.
 ROOMS = (
     "_version",
+    "first_use",
     "errors",
     "arrays",
     "warn_once",

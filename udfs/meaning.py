@@ -5,9 +5,9 @@ SQLite has it as a blob of float32, DuckDB as ``FLOAT[]``. ``audiomem_device('cu
 
 from __future__ import annotations
 
+from audiomem_sql import search
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.machine.device import use_device
-from audiomem_sql.search import embedder_of
 from audiomem_sql.storage.segment import DEFAULT_MODEL, check_backend, default_backend
 from audiomem_sql.udfs.function import DIRECT_ONLY, TEXT, VECTOR, Function, null_for_table
 
@@ -42,7 +42,7 @@ def embed_many(
             check_backend(model, backend)
         wanted.setdefault((model, backend), {})[text] = b""
     for (model, backend), by_text in wanted.items():
-        vectors = embedder_of(model, backend or default_backend(model)).embed(list(by_text))
+        vectors = search.embedder_of(model, backend or default_backend(model)).embed(list(by_text))
         by_text.update(zip(by_text, (vector.astype("<f4").tobytes() for vector in vectors), strict=True))
     vectors_of_rows: list[bytes | None] = []
     for text, model, backend in zip(texts, named, chosen, strict=True):

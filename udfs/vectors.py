@@ -11,14 +11,14 @@ import json
 
 import numpy as np
 
+from audiomem_sql import search
 from audiomem_sql.arrays import F32Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search import vector_of
 from audiomem_sql.udfs.function import INNOCUOUS, REAL, TEXT, VECTOR, Function, null_for_table
 
 
 def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
-    a, b = vector_of(left), vector_of(right)
+    a, b = search.vector_of(left), search.vector_of(right)
     if len(a) != len(b):
         raise DataTypeError(f"the vectors have {len(a)} and {len(b)} numbers")
     return a, b
@@ -27,13 +27,13 @@ def _pair(left: object, right: object) -> tuple[F32Array, F32Array]:
 @null_for_table
 def vec_from_json(text: object) -> bytes | None:
     """The blob of a JSON array."""
-    return None if text is None else vector_of(text).astype("<f4").tobytes()
+    return None if text is None else search.vector_of(text).astype("<f4").tobytes()
 
 
 @null_for_table
 def vec_to_json(blob: object) -> str | None:
     """The JSON array of a blob."""
-    return None if blob is None else json.dumps([float(str(number)) for number in vector_of(blob)])
+    return None if blob is None else json.dumps([float(str(number)) for number in search.vector_of(blob)])
 
 
 @null_for_table

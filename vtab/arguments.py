@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from audiomem_sql import search
 from audiomem_sql.columns.arguments import is_option, parse_options
 from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.columns.table_names import is_utf8, path_of, table_name
@@ -14,7 +15,6 @@ from audiomem_sql.errors import InFile, OptionError, SchemaError, StorageError, 
 from audiomem_sql.machine import file_names
 from audiomem_sql.machine.file_names import is_there
 from audiomem_sql.machine.urls import is_url
-from audiomem_sql.search import allow_model
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.sharded_creation import SHARD_OPTIONS, check_same_shards
 from audiomem_sql.table.table import Table
@@ -200,7 +200,7 @@ def _open_existing(
                         remedy="Leave the option out: the file knows its own.",
                     )
             if "model" in options and not again:  # what a database says of its tables is no word of the user
-                allow_model(table.options.model)
+                search.allow_model(table.options.model)
     except BaseException:
         table.close()
         raise

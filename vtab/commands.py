@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audiomem_sql import search, upkeep
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.lexemes import Token, lexemes
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.migrations import DropColumn, UnindexColumn
-from audiomem_sql.search import check_allowed
 from audiomem_sql.storage.segment import LAYOUTS
 from audiomem_sql.table.table import Table
-from audiomem_sql.upkeep.compaction import Retention
 from audiomem_sql.vtab.hidden_columns import HiddenColumns
 
 #: The commands, and what may stand in the column rank beside each.
@@ -124,7 +123,7 @@ class Command:
             table.alter((DropColumn if name == "drop column" else UnindexColumn)(_bare(argument)))
         elif name == "reembed":
             if argument is not None:
-                check_allowed(argument, table.path)  # a statement is no reason to load a model
+                search.check_allowed(argument, table.path)  # a statement is no reason to load a model
             table.reembed(argument)
         elif name in _LASTING:
             table.alter(f"{name} {argument}")
@@ -139,7 +138,7 @@ def _upkeep(table: Table, name: str, argument: Any) -> None:
         if argument in LAYOUTS:
             table.vacuum(layout=argument)
         else:
-            table.vacuum(retain=Retention.parse("all" if argument is None else str(argument)))
+            table.vacuum(retain=upkeep.Retention.parse("all" if argument is None else str(argument)))
     elif name == "merge":
         table.merge()
     elif name == "checkpoint":

@@ -13,7 +13,7 @@ of rows crosses as ``(count, columns)`` with one entry for each declared column 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 import numpy as np
@@ -87,19 +87,31 @@ class Door:
     def __init__(
         self,
         host: NativeHost,
-        scalars: Sequence[tuple[str, int, Callable[..., Any], int]],
+        scalars: Mapping[str, Callable[..., Any]],
+        aggregates: Mapping[str, Callable[[], Any]],
         raised: Raised | None = None,
-        aggregates: Sequence[tuple[str, Callable[[], Any]]] = (),
     ) -> None:
         self.host = host
         self.raised = raised
-        self.scalars = tuple(scalars)
-        self.aggregates = tuple(aggregates)
+        self._scalars = scalars
+        self._aggregates = aggregates
         self._tables = Tables()
-        self.functions = tuple(
-            (function.name, FunctionTable(function, raised))
+        self._functions = {
+            function.name: FunctionTable(function, raised)
             for function in table_functions(self._tables, lambda: host)
-        )
+        }
+
+    def scalar(self, name: str) -> Callable[..., Any]:
+        """What a scalar function calls; C has registered their names."""
+        return self._scalars[name]
+
+    def aggregate(self, name: str) -> Callable[[], Any]:
+        """What makes the state of a group of an aggregate."""
+        return self._aggregates[name]
+
+    def function(self, name: str) -> FunctionTable:
+        """A table-valued function."""
+        return self._functions[name]
 
     def create(
         self, again: int, database: str, name: str, *arguments: str

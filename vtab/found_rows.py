@@ -8,19 +8,22 @@ and a query.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiomem_sql import search
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import as_sql
 from audiomem_sql.errors import QueryError
-from audiomem_sql.search import WHOLE, FoundPassages, FoundRow, Passage, passage_of, results
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.not_utf8 import is_not_utf8, refused_text
 from audiomem_sql.writing.transaction import Transaction
+
+if TYPE_CHECKING:
+    from audiomem_sql.search import FoundPassages, Passage
 
 
 class CursorRow:
@@ -44,7 +47,7 @@ class CursorRow:
 
     def passage(self, found: FoundPassages) -> Passage | None:
         """The passage that a search found; None where the text is not cut."""
-        return passage_of(found, self.readable, self.rowid)
+        return search.passage_of(found, self.readable, self.rowid)
 
     def matches(self, query: Any) -> bool:
         """Whether the row is among those that ``query`` finds."""
@@ -57,7 +60,7 @@ def matching_rows(
     readable: Transaction | Snapshot, schema: Schema, query: Any, options: TableOptions, path: str
 ) -> I64Array:
     """The rowids of the rows that a search of the whole table finds, ascending int64 (n,)."""
-    parts = [found.rowids for found in results(readable, schema, WHOLE, query, options, path)]
+    parts = [found.rowids for found in search.results(readable, schema, search.WHOLE, query, options, path)]
     return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
 
@@ -70,7 +73,7 @@ def match(query: Any, row: Any, path: str) -> int | None:
         raise refused_text("MATCH was given text that is not UTF-8", [query]).at(file=path)
     if query is None or row is None:  # an outer join adds rows of NULLs
         return None
-    if not isinstance(row, FoundRow) or not isinstance(row.row, CursorRow):
+    if not isinstance(row, search.FoundRow) or not isinstance(row.row, CursorRow):
         raise QueryError(
             "MATCH of one column cannot be asked row by row, as it is beside an OR",
             file=path,

@@ -7,11 +7,11 @@ itself, LIMIT stops the search when enough have passed.
 
 from __future__ import annotations
 
+from audiomem_sql import search
 from audiomem_sql.columns.hidden import Hidden
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import QueryError
 from audiomem_sql.scan.plan import Plan
-from audiomem_sql.search import WHOLE, search_target
 from audiomem_sql.vtab.hidden_columns import HiddenColumns
 from audiomem_sql.vtab.index_query import EQ, IS, MATCH, IndexConstraint, IndexPlan, IndexQuery
 
@@ -99,8 +99,8 @@ class Search:
         role = self._hidden.role(column)
         if role not in (None, Hidden.TABLE):
             raise QueryError("a hidden column has nothing to MATCH", file=self._path)
-        chosen = column if role is None else WHOLE
-        self._only_meaning = not search_target(self._schema, chosen, self._path).text_columns
+        chosen = column if role is None else search.WHOLE
+        self._only_meaning = not search.search_target(self._schema, chosen, self._path).text_columns
         return chosen
 
     def check(self, query: IndexQuery) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql import search
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.hidden import Hidden
@@ -20,15 +21,6 @@ from audiomem_sql.scan import ManyRows, RowFilter, fetch_rows, find_rows, in_row
 from audiomem_sql.scan.fetch import stored_values
 from audiomem_sql.scan.lookup import FoundRows, find_by_key
 from audiomem_sql.scan.plan import Plan, Term
-from audiomem_sql.search import (
-    FoundRow,
-    Neighbours,
-    Ranking,
-    SearchedWords,
-    results,
-    searched_words,
-    shown_spans,
-)
 from audiomem_sql.storage.segment import ROWID
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.vtab.found_rows import CursorRow, matching_rows
@@ -39,6 +31,7 @@ from audiomem_sql.vtab.search_memory import SearchMemory
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
+    from audiomem_sql.search import Neighbours
     from audiomem_sql.vtab.virtual_table import VirtualTable
 
 _INTEGER = ColumnType(Kind.INTEGER)
@@ -76,8 +69,8 @@ class Rows(Cursor):
         self.ranking: Any = None  # the text that says how rows are ranked
         self._batches: Iterator[Batch] = iter(())
         self._search_parts: Iterator[Neighbours] | None = None
-        self._words = SearchedWords()
-        self._found: tuple[int, FoundRow] | None = None
+        self._words = search.SearchedWords()
+        self._found: tuple[int, search.FoundRow] | None = None
         self._matching: dict[Any, I64Array] = {}  # what was asked row by row
         self._memory = SearchMemory()
         self._running: hooks.Ongoing | None = None
@@ -123,12 +116,12 @@ class Rows(Cursor):
         return part
 
     def _begin(self, text: str, arguments: Sequence[Any]) -> Part | None:
-        if FoundRow in map(type, arguments):  # of another table's hidden column
-            arguments = [None if type(value) is FoundRow else value for value in arguments]
+        if search.FoundRow in map(type, arguments):  # of another table's hidden column
+            arguments = [None if type(value) is search.FoundRow else value for value in arguments]
         self.plan = plan = self._owner.plan(text)
         self._search_parts = self._found = None
         self._matching = {}
-        self._words = SearchedWords()
+        self._words = search.SearchedWords()
         moment = plan.version or plan.as_of
         self.moment = None if moment is None else arguments[moment - 1]
         said = (
@@ -211,13 +204,13 @@ class Rows(Cursor):
         if role is Hidden.TABLE:
             found = self._found
             if found is None or found[0] != rowid:  # the column has two names
-                shown = FoundRow(
+                shown = search.FoundRow(
                     CursorRow(self.readable, rowid, self.matching), owner.schema.names, self._words
                 )
                 self._found = found = rowid, shown
             return found[1]
         if role is Hidden.PASSAGE:
-            return shown_spans(self._words.passages, self.readable, [rowid])[0]
+            return search.shown_spans(self._words.passages, self.readable, [rowid])[0]
         return self.constant(role)
 
     def constant(self, role: Hidden) -> Any:
@@ -304,8 +297,8 @@ class Rows(Cursor):
         else:
             values = [arguments[term.argument - 1] for term in plan.terms if term.argument is not None]
             kept = self._memory.readable(readable, (plan, self.filter, *values))
-            self._words = searched_words(kept, full, column, query, table.options, table.path)
-            self._search_parts = results(
+            self._words = search.searched_words(kept, full, column, query, table.options, table.path)
+            self._search_parts = search.results(
                 kept,
                 full,
                 column,
@@ -315,7 +308,7 @@ class Rows(Cursor):
                 filters,
                 row_filter=passing,
                 k=k,
-                ranking=Ranking.parse(self.ranking),
+                ranking=search.Ranking.parse(self.ranking),
             )
 
     def _searchable(self) -> Transaction | Snapshot:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from audiomem_sql import search
 from audiomem_sql.scan import Readable, RowFilter
-from audiomem_sql.search import Kept
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
@@ -22,7 +22,7 @@ class SearchMemory:
     def __init__(self) -> None:
         self._searched: Snapshot | None = None
         self._searched_key: Any = None
-        self._kept: Kept | None = None
+        self._kept: search.Kept | None = None
         self._passing: RowFilter | None = None
         self._passing_key: tuple[Snapshot, Any] | None = None
 
@@ -34,7 +34,7 @@ class SearchMemory:
             self._searched, self._searched_key, self._kept = readable, filters, None
             return readable
         if self._kept is None:
-            self._kept = Kept(readable)
+            self._kept = search.Kept(readable)
         return self._kept
 
     def passing(

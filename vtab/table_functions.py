@@ -7,24 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from audiomem_sql import search
 from audiomem_sql.bytes.cache_row import CacheRow
 from audiomem_sql.columns.column import fold, quote
 from audiomem_sql.columns.timestamps import render
 from audiomem_sql.errors import AudioMemError, InFile, QueryError
 from audiomem_sql.machine.interrupts import watched
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.search import (
-    WHOLE,
-    Explained,
-    Ranking,
-    asked_for,
-    checked_kind,
-    checked_word,
-    explained,
-    keyword_columns,
-    suggestions,
-    vocabulary,
-)
 from audiomem_sql.sound.band_health import band_states
 from audiomem_sql.table.table import Table
 from audiomem_sql.versions import changes
@@ -104,7 +93,10 @@ def table_functions(tables: Tables, host: Callable[[], Host]) -> tuple[TableFunc
 
     return (
         TableFunction(
-            "audiomem_explain", Explained._fields, ("table", "query", "k", "ranking", "filter"), explain
+            "audiomem_explain",
+            search.Explained._fields,
+            ("table", "query", "k", "ranking", "filter"),
+            explain,
         ),
         TableFunction("audiomem_vocabulary", VOCABULARY_COLUMNS, ("table", "kind"), words),
         TableFunction("audiomem_suggest", SUGGESTION_COLUMNS, ("table", "text", "k"), suggest),
@@ -188,15 +180,17 @@ def _snapshots(table: Table) -> Rows:
 
 
 def _vocabulary(table: Table, kind: Any) -> Rows:
-    kind = checked_kind(kind, table.path)
-    columns = keyword_columns(table.snapshot.schema, None, table.path)
-    yield from vocabulary(table.readable, columns, kind)
+    kind = search.checked_kind(kind, table.path)
+    columns = search.keyword_columns(table.snapshot.schema, None, table.path)
+    yield from search.vocabulary(table.readable, columns, kind)
 
 
 def _suggestions(table: Table, word: Any, k: Any) -> Rows:
-    word = checked_word(word, table.path)
-    columns = keyword_columns(table.snapshot.schema, None, table.path)
-    yield from suggestions(table.readable, columns, word, 5 if k is None else rows_wanted(k, table.path))
+    word = search.checked_word(word, table.path)
+    columns = search.keyword_columns(table.snapshot.schema, None, table.path)
+    yield from search.suggestions(
+        table.readable, columns, word, 5 if k is None else rows_wanted(k, table.path)
+    )
 
 
 def _explain(table: Table, query: Any, k: Any, ranking: Any, filter: Any) -> Rows:
@@ -209,19 +203,19 @@ def _explain(table: Table, query: Any, k: Any, ranking: Any, filter: Any) -> Row
     table.embed_pending()
     with InFile(table.path):
         filters, row_filter = filters_of_text(filter, (), table.schema)
-        asked = asked_for(
+        asked = search.asked_for(
             table.readable,
             table.snapshot.schema,
-            WHOLE,
+            search.WHOLE,
             query,
             table.options,
             table.path,
             filters,
             row_filter=row_filter,
             k=count,
-            ranking=Ranking.parse(ranking),
+            ranking=search.Ranking.parse(ranking),
         )
-        yield from explained(asked, count)
+        yield from search.explained(asked, count)
 
 
 def _changes(table: Table, first: Any, last: Any) -> Rows:

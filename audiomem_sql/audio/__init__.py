@@ -22,26 +22,27 @@ scipy and soundfile are imported by the first call that needs them.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from audiomem_sql.audio.finding.opening import VerbatimPages, open_pages
-from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
-from audiomem_sql.audio.flac.comments import NO_TAGS, Picture, Tags, has_blank_padding, read_tags, with_cover
-from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, frame_sizes, pack_frames
-from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
-from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
-from audiomem_sql.audio.flac.writer import FlacWriter
-from audiomem_sql.audio.source import PageSource, Probe, missing_pages
-from audiomem_sql.audio.spectrum.health import BandReading, Health
-from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
-from audiomem_sql.audio.spectrum.shape import Shape, spectrum_profile
-from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
-from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
+from audiomem_sql.first_use import at_first_use
 
 if TYPE_CHECKING:
     from audiomem_sql.audio.finding.decoded import DecodedPages
+    from audiomem_sql.audio.finding.opening import VerbatimPages, open_pages
     from audiomem_sql.audio.finding.scanned import ScannedPages, rescan
+    from audiomem_sql.audio.finding.was_a_table import evidence_of_a_table
+    from audiomem_sql.audio.flac.comments import (
+        NO_TAGS,
+        Picture,
+        Tags,
+        has_blank_padding,
+        read_tags,
+        with_cover,
+    )
+    from audiomem_sql.audio.flac.frames import frame_count, frame_offset, frame_size, frame_sizes, pack_frames
+    from audiomem_sql.audio.flac.metadata import STREAM_HEAD_BYTES, changed_streaminfo
+    from audiomem_sql.audio.flac.profiles import PROFILES, Profile, resolve, small_profile
+    from audiomem_sql.audio.flac.writer import FlacWriter
     from audiomem_sql.audio.mp4.boxes import fragment_head, initialisation
     from audiomem_sql.audio.mp4.playlist import (
         CHAPTERS,
@@ -54,24 +55,12 @@ if TYPE_CHECKING:
         media_playlist,
         parsed_playlist,
     )
-
-#: Where sound that was changed is read, and streams are made and read. Loaded when the first one is.
-_RARE = {
-    "CHAPTERS": "mp4.playlist",
-    "Chapter": "mp4.playlist",
-    "DecodedPages": "finding.decoded",
-    "INDEX": "mp4.playlist",
-    "MOST_PLAYLIST_BYTES": "mp4.playlist",
-    "Part": "mp4.playlist",
-    "ScannedPages": "finding.scanned",
-    "chapters": "mp4.playlist",
-    "fragment_head": "mp4.boxes",
-    "index_playlist": "mp4.playlist",
-    "initialisation": "mp4.boxes",
-    "media_playlist": "mp4.playlist",
-    "parsed_playlist": "mp4.playlist",
-    "rescan": "finding.scanned",
-}
+    from audiomem_sql.audio.source import PageSource, Probe, missing_pages
+    from audiomem_sql.audio.spectrum.health import BandReading, Health
+    from audiomem_sql.audio.spectrum.plans import PLANS, ROBUSTNESS, Mode
+    from audiomem_sql.audio.spectrum.shape import Shape, spectrum_profile
+    from audiomem_sql.audio.spectrum.spectrum import Spectrum, spectrum_of
+    from audiomem_sql.audio.spectrum.transform import require_scipy, unpacked
 
 __all__ = [
     "CHAPTERS",
@@ -125,8 +114,35 @@ __all__ = [
     "with_cover",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _RARE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "finding.decoded": ("DecodedPages",),
+        "finding.opening": ("VerbatimPages", "open_pages"),
+        "finding.scanned": ("ScannedPages", "rescan"),
+        "finding.was_a_table": ("evidence_of_a_table",),
+        "flac.comments": ("NO_TAGS", "Picture", "Tags", "has_blank_padding", "read_tags", "with_cover"),
+        "flac.frames": ("frame_count", "frame_offset", "frame_size", "frame_sizes", "pack_frames"),
+        "flac.metadata": ("STREAM_HEAD_BYTES", "changed_streaminfo"),
+        "flac.profiles": ("PROFILES", "Profile", "resolve", "small_profile"),
+        "flac.writer": ("FlacWriter",),
+        "mp4.boxes": ("fragment_head", "initialisation"),
+        "mp4.playlist": (
+            "CHAPTERS",
+            "Chapter",
+            "INDEX",
+            "MOST_PLAYLIST_BYTES",
+            "Part",
+            "chapters",
+            "index_playlist",
+            "media_playlist",
+            "parsed_playlist",
+        ),
+        "source": ("PageSource", "Probe", "missing_pages"),
+        "spectrum.health": ("BandReading", "Health"),
+        "spectrum.plans": ("Mode", "PLANS", "ROBUSTNESS"),
+        "spectrum.shape": ("Shape", "spectrum_profile"),
+        "spectrum.spectrum": ("Spectrum", "spectrum_of"),
+        "spectrum.transform": ("require_scipy", "unpacked"),
+    },
+)

@@ -65,6 +65,12 @@ class Zones:
         return self.rows > self.nulls
 
     @property
+    def whole(self) -> BoolArray:
+        """Per block: no value is NULL."""
+        mask: BoolArray = self.nulls == 0
+        return mask
+
+    @property
     def with_nan(self) -> BoolArray:
         """Per block of reals: it may hold NaN."""
         if self.low is None or self.high is None or self.low.dtype.kind != "f":

@@ -58,9 +58,18 @@ class Run:
             interrupt.stopped()
         if facts is None and work.report.stopped:
             facts = self._facts_after(work, started)
-        if facts is not None:
+        if facts is not None and not self._has_table():
+            facts |= {"version": None, "file_bytes": 0}  # it was made, and taken back
+        if facts is not None and (self.json or self._has_table()):
             self._print(facts, work.last_line)
         return self._exit_code(work)
+
+    def _has_table(self) -> bool:
+        """Whether the file is there; that of an object store is not asked for."""
+        from audiomem_sql.machine.file_names import is_there
+        from audiomem_sql.machine.urls import is_url
+
+        return is_url(self.file) or is_there(self.file)
 
     def watched(self) -> int:
         """Bring the table up to date again and again; the exit code."""
@@ -113,7 +122,6 @@ class Run:
         from audiomem_sql.cli.ingest_given import STDIN, Given, check_name
         from audiomem_sql.cli.ingest_summary import facts_of
         from audiomem_sql.ingest.ingestion import check_columns
-        from audiomem_sql.machine.file_names import is_there
         from audiomem_sql.machine.urls import is_url
 
         with Given(work, self.reading) as given:
@@ -121,8 +129,8 @@ class Run:
             if STDIN in self.given:
                 work.add([given.stdin(*self.stdin)])
             pages = [path for path in self.given if path != STDIN]
-            was_there = not is_url(self.file) and is_there(self.file)
-            if not (work.sources or pages or is_url(self.file) or was_there):
+            was_there = not is_url(self.file) and self._has_table()
+            if not (work.sources or pages or self._has_table()):
                 return None
             interrupt.armed = True
             with self.opened() as table:
@@ -173,10 +181,10 @@ class Run:
         report, named = work.report, ", ".join([*self.paths, *self.given])
         if report.stopped:
             dropped = f", {report.dropped:,} were read and not committed" if report.dropped else ""
-            output.note(
-                f"audiomem: interrupted: {work.there:,} of {output.counted(len(work.sources), 'source')} "
-                f"are in the table{dropped}. Run the same command again to go on."
-            )
+            kept = f"{work.there:,} of {output.counted(len(work.sources), 'source')} are in the table"
+            if not self._has_table():
+                kept = f"nothing is kept, and {self.file} is not there"
+            output.note(f"audiomem: interrupted: {kept}{dropped}. Run the same command again to go on.")
             return 128 + signal.SIGINT
         if report.kept is not None:
             count, reason = report.kept

@@ -48,6 +48,7 @@ class Work:
     """
 
     def __init__(self, file: str, asked: Asked, progress: Bar) -> None:
+        from audiomem_sql.cli.ingest_progress import IngestProgress
         from audiomem_sql.ingest.ingestion import Report
 
         self.sources: list[Source] = []
@@ -61,8 +62,10 @@ class Work:
         self._file = file
         self._asked = asked
         self._progress = progress
+        self._advance = IngestProgress(progress)
         self._done_sources = 0
-        self._done_bytes = 0
+        self._is_refused = False
+        self._unchanged = 0
         self._unnamed = 0
         self._needed: Counter[tuple[str, str]] = Counter()  # (what, remedy), how often
 
@@ -112,8 +115,12 @@ class Work:
         from audiomem_sql.cli import output
         from audiomem_sql.cli.ingest_summary import model_of
         from audiomem_sql.ingest.ingestion import ingest
+        from audiomem_sql.storage.segment import HASHING
 
-        how = f"embedding with {model_of(table)}" if table.schema.semantic_columns else "writing"
+        advance, is_slow = self._advance, table.options.model != HASHING
+        self._say_sources()
+        advance.begin(model_of(table) if table.schema.semantic_columns else None, is_slow=is_slow)
+        advance.reading(0, self.total_bytes)
         ingest(
             table,
             sources,
@@ -124,15 +131,18 @@ class Work:
             prune=self._asked.prune,
             notes=notes,
             on_source=self._finish,
+            on_reading=self._go_on,
             on_skip=self._refuse,
             on_part=self._skip_part,
-            on_commit=lambda rows: self._progress.doing(f"writing {output.counted(rows, 'row')}"),
-            on_rows=lambda done, total: self._progress.part(how, done, total, "rows"),
+            on_commit=lambda rows: advance.commit(output.counted(rows, "row")),
+            on_rows=advance.embed,
+            on_written=lambda done, total: advance.write(),
             stop=self._asked.stop,
             report=self.report,
         )
         self._say_needed()
-        self._progress.end_part()
+        if not self.report.stopped:
+            advance.end()
 
     def is_stopped(self) -> bool:
         """Whether it is to end early, which the report says from then on."""
@@ -156,14 +166,21 @@ class Work:
         """Print a line above the bar."""
         self._progress.say(line)
 
-    def _finish(self, source: Source) -> None:
+    def _say_sources(self) -> None:
         from audiomem_sql.cli import output
 
-        self._done_sources += 1
-        self._done_bytes += source.size
-        self._progress.end_part()
-        self._progress.to(self._done_bytes, self.total_bytes)
         self._progress.doing(f"{self._done_sources:,} of {output.counted(len(self.sources), 'source')}")
+
+    def _go_on(self, source: Source, characters: int) -> None:
+        self._say_sources()
+        self._advance.reading(min(characters, source.size), self.total_bytes)
+
+    def _finish(self, source: Source) -> None:
+        self._done_sources += 1
+        self._say_sources()
+        is_new = not self._is_refused and self.report.unchanged == self._unchanged
+        self._is_refused, self._unchanged = False, self.report.unchanged
+        self._advance.read(source.size, self.total_bytes, waits=is_new)
 
     def _skip_part(self, source: Source, error: AudioMemError) -> None:
         """Something inside a source is not read: it counts unless it is of no kind that is read."""
@@ -175,6 +192,7 @@ class Work:
     def _refuse(self, source: Source, error: AudioMemError) -> None:
         from audiomem_sql.errors import MissingExtraError
 
+        self._is_refused = True
         what = _MEDIA.get(source.kind)
         if what and isinstance(error, MissingExtraError) and "[media]" in (error.remedy or ""):
             self.skipped.append((source.label, _reason(error), False))

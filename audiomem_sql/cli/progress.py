@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+#: Seconds that a rate is the mean of, so that kinds of work which take turns have one together; and seconds
+#: between two amounts that are kept for it, as rich keeps a thousand.
+_RATE_SECONDS = 240.0
+_STEP_SECONDS = 0.25
 
 
 class Bar:
@@ -19,10 +26,13 @@ class Bar:
         self._task = task
         self._part: TaskID | None = None
         self._part_done = 0
+        self._due = 0.0
 
     def to(self, done: int, total: int | None) -> None:
         """So much is done, of so much in all; None where that is not known."""
-        if self._progress is not None and self._task is not None:
+        now = time.monotonic()
+        if self._progress is not None and self._task is not None and (now >= self._due or done == total):
+            self._due = now + _STEP_SECONDS
             self._progress.update(self._task, completed=done, total=total)
 
     def doing(self, what: str) -> None:
@@ -85,6 +95,8 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
             self._of_bytes, self._of_others = DownloadColumn(), MofNCompleteColumn()
 
         def render(self, task: Task) -> Text:
+            if task.total is None and not task.completed:
+                return Text("")  # nobody knows yet how much there is
             column = self._of_bytes if task.fields["unit"] == "bytes" else self._of_others
             return column.render(task)
 
@@ -92,11 +104,17 @@ def bar(unit: str, what: str = "") -> Iterator[Bar]:
         """Units a second."""
 
         def render(self, task: Task) -> Text:
-            if task.fields["unit"] == "bytes":
-                return super().render(task)
             speed = task.finished_speed or task.speed
+            if task.fields["unit"] == "bytes" and speed:
+                return super().render(task)
             return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="progress.data.speed")
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), Amount(), Rate())
-    with Progress(*columns, TimeRemainingColumn(), console=console(sys.stderr), transient=True) as progress:
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=console(sys.stderr),
+        transient=True,
+        speed_estimate_period=_RATE_SECONDS,
+    ) as progress:
         yield Bar(progress, progress.add_task(what or unit, total=None, unit=unit))

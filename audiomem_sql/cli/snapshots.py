@@ -35,19 +35,10 @@ def snapshots(
 
 def versions_of(table: TableReader) -> list[dict[str, Any]]:
     """The versions that are kept, the oldest first, as ``--json`` prints them."""
-    from audiomem_sql.columns.timestamps import render
+    from audiomem_sql.table import description
 
-    tags: dict[int, list[str]] = {}
-    for name, number in sorted(table.tags.items()):
-        tags.setdefault(number, []).append(name)
+    names = {"inserted": "added", "deleted": "removed"}
     return [
-        {
-            "version": version.number,
-            "time": render(version.time),
-            "added": version.inserted,
-            "removed": version.deleted,
-            "tags": tags.get(version.number, []),
-            "message": version.message,
-        }
-        for version in table.versions
+        {names.get(name, name): fact for name, fact in version.items()}
+        for version in description.versions_of(table)
     ]

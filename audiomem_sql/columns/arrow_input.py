@@ -26,18 +26,17 @@ from audiomem_sql.columns.list_input import common_width, without_false_vectors
 from audiomem_sql.columns.origins import BACKEND, origin_of
 from audiomem_sql.columns.own_metadata import given_back, kept, kept_of_field
 from audiomem_sql.columns.pandas_frames import backend_of, columns_of
+from audiomem_sql.columns.polars_series import arrow_of_series
 from audiomem_sql.columns.python_values import array_of_values
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.tokenizers import AUTO
-from audiomem_sql.columns.types import STORED, shown_type
+from audiomem_sql.columns.types import is_stored, shown_type
 from audiomem_sql.errors import DataTypeError, OptionError, SchemaError, did_you_mean
 
 #: A column as it came: Arrow data with its field, or Python values.
 _Source: TypeAlias = tuple[ArrowField, list[ArrowArray]] | list[Any]
 
 
-#: Integers of polars that Arrow does not have.
-_WIDE = ("Int128", "UInt128")
 #: In the metadata of a field: Arrow found its type in Python objects.
 _OBJECTS = b"audiomem:objects"
 
@@ -97,8 +96,8 @@ def to_table(
         if source is None:
             cast.append(stored_column(column, default_arrays(column, rows)))
         elif isinstance(source, tuple):
-            is_stored = column.type.logical is not None and STORED in (source[0].metadata or {})
-            cast.append(stored_column(column, source[1]) if is_stored else cast_column(column, source[1]))
+            known = column.type.logical is not None and is_stored(source[0].metadata)
+            cast.append(stored_column(column, source[1]) if known else cast_column(column, source[1]))
         else:
             cast.append(cast_values(column, _with_defaults(column, source)))
     return pa.Table.from_arrays(cast, schema=schema.to_arrow()), schema
@@ -220,7 +219,7 @@ def _sources(
         elif isinstance(data, pa.RecordBatchReader):
             table = data.read_all()
         elif polars is not None and isinstance(data, polars.DataFrame):
-            return data.height, _named((series.name, _from_polars(series)) for series in data), None
+            return data.height, _named((series.name, arrow_of_series(series)) for series in data), None
         elif polars is not None and isinstance(data, polars.LazyFrame):
             return _sources(data.collect(), schema, index)
         elif hasattr(data, "scanner") and hasattr(data, "to_table"):
@@ -279,31 +278,14 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and value != value
 
 
-def _from_polars(series: Any) -> _Source:
-    """A column of polars; DataTypeError for types that Arrow does not have."""
-    cause: Exception | None = None
-    if str(series.dtype) != "Object":  # whose Arrow form are addresses in memory
-        try:
-            if str(series.dtype) in _WIDE:
-                from audiomem_sql.columns.logical.opaque import wide_integers
-
-                return _arrow(wide_integers(series.cast(str).to_list(), signed=str(series.dtype) == "Int128"))
-            return _arrow(series.to_arrow())
-        except Exception as error:  # polars and pyarrow each have errors of their own for it
-            cause = error
-    raise DataTypeError(
-        f"column {series.name} of type {series.dtype} cannot be read as Arrow"
-        + (f": {cause}" if cause else ""),
-        remedy="Cast the column, or leave it out",
-    ) from cause
-
-
 def _from_columns(data: Mapping[Any, Any]) -> tuple[int, dict[str, _Source]]:
-    series = getattr(sys.modules.get("pandas"), "Series", None)
+    series, of_polars = (getattr(sys.modules.get(name), "Series", None) for name in ("pandas", "polars"))
 
     def source(name: str, values: Any) -> _Source:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return _arrow(values)
+        if of_polars is not None and isinstance(values, of_polars):
+            return arrow_of_series(values.alias(name))
         if series is not None and isinstance(values, series):
             return [None if _is_nan(value) else value for value in values]  # as in a data frame
         if isinstance(values, np.ndarray):

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from audiomem_sql.columns.column import FLAGS, TEXTS, fold, refusal
 from audiomem_sql.columns.constraints import Check, Key
 from audiomem_sql.columns.logical.node import ITEMS
-from audiomem_sql.columns.types import BIT, FLOAT32, INT8, STORED, ColumnType, Kind, arrow_type, shown_type
+from audiomem_sql.columns.types import BIT, FLOAT32, INT8, ColumnType, Kind, arrow_type, is_stored, shown_type
 from audiomem_sql.errors import SchemaError
 
 #: pyarrow's own annotations come and go with its version, and with them whether an array has a parameter.
@@ -34,7 +34,7 @@ def told_by(item: ArrowField) -> dict[str, Any]:
         return {}
     kind = declared["type"].kind
     as_declared = declared["type"].element == BIT or declared["type"].logical is not None
-    of_type = arrow_type if STORED in metadata else shown_type
+    of_type = arrow_type if is_stored(metadata) else shown_type
     if as_declared and item.type == of_type(declared["type"]):
         return declared | {flag: metadata.get(f"audiomem:{flag}".encode()) == b"1" for flag in FLAGS}
     try:

@@ -12,7 +12,7 @@ from audiomem_sql.columns.syntax import DEFAULT_REMEDY, is_default
 from audiomem_sql.columns.tokenizers import AUTO, UNSAID, parse_tokenizer
 from audiomem_sql.columns.types import (
     BIT,
-    STORED,
+    STORED_MARK,
     TIME_COLLATION,
     ColumnType,
     Kind,
@@ -217,7 +217,7 @@ class Column:
         """The metadata of its field in Arrow: the definition, and what users wrote there."""
         told = {b"audiomem:type": str(self.type).encode()}
         told |= {f"audiomem:{flag}".encode(): b"1" for flag in FLAGS if getattr(self, flag)}
-        told |= {} if self.type.logical is None else {STORED: b"1"}
+        told |= {} if self.type.logical is None else STORED_MARK
         for key, absent in TEXTS.items():
             if (text := getattr(self, key)) != absent:
                 told[f"audiomem:{key}".encode()] = text.encode()

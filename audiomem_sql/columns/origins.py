@@ -20,7 +20,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import ArrowArray, ArrowField, ArrowType
 from audiomem_sql.columns.kernels import kernels
-from audiomem_sql.columns.types import STORED, ColumnType, shown_type
+from audiomem_sql.columns.types import ColumnType, is_stored, shown_type
 from audiomem_sql.errors import SchemaError
 
 #: In the metadata of an Arrow field: which of pandas' families of dtypes the column had.
@@ -119,7 +119,7 @@ def origin_of(item: ArrowField, chunks: Sequence[ArrowArray], column_type: Colum
     None if that is what its ``column_type`` gives anyway. SchemaError for an order of categories that is too
     large to be kept, or is none.
     """
-    if STORED in (item.metadata or {}):
+    if is_stored(item.metadata):
         return None
     data_type, category, ordered = _plain(item.type), False, False
     kinds: ArrowArray | None = None

@@ -56,12 +56,6 @@ def compare(left: str, right: str) -> int:
     return (one > other) - (one < other)  # code points are in the order of their bytes
 
 
-def canonical(text: str) -> str:
-    """The text of the time that ``text`` is, in the years 0001 to 9999; every other text stays as it is."""
-    era, _, _, found = key(text)
-    return found if era == 0 else text
-
-
 def key(text: str) -> Key:
     """What the text is ordered by."""
     usual = len(text) == _SECONDS or (

@@ -24,7 +24,9 @@ SQLite would compare otherwise. pyarrow is imported only where it is needed.
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
 NUMBER_COLLATION = "audiomem_decimal"
 #: The collating sequence that a TIMESTAMP is declared with, by its name in SQL; see ``timestamps.compare``.
 TIME_COLLATION = "audiomem_time"
-#: In the metadata of an Arrow field: its values are the stored form of a logical type.
+#: In the metadata of an Arrow field: its values are the stored form of a logical type, see :func:`is_stored`.
 STORED = b"audiomem:stored"
+#: What stands there. Another process, and so whoever writes a file, does not know it.
+STORED_MARK: Final = {STORED: os.urandom(16).hex().encode()}
 MAX_WIDTH = 65535  # numbers in one FLOAT[n]
 
 
@@ -196,6 +200,11 @@ def stored_kind(node: Node) -> Kind:
     if node.name == "ENUM":
         return Kind.TEXT
     return Kind.INTEGER if node.is_integer else Kind.BLOB
+
+
+def is_stored(metadata: Mapping[bytes, bytes] | None) -> bool:
+    """Whether the metadata of an Arrow field say that its values are stored ones, written by this process."""
+    return (metadata or {}).get(STORED) == STORED_MARK[STORED]
 
 
 def collation_of(node: Node) -> str:

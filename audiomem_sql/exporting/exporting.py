@@ -16,27 +16,15 @@ import pyarrow as pa
 
 from audiomem_sql.errors import AudioMemError, InFile, OptionError, StorageError, did_you_mean
 from audiomem_sql.exporting.contract import Shape, Writer
+from audiomem_sql.importing.kinds import PACKED, kind_of_name
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.table.reader import TableReader
 
 STDOUT = "-"
-#: Kinds by what names end in; module, class and further arguments of what writes each.
-SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".xlsx": "xlsx",
-    ".db": "sqlite",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
-    ".duckdb": "duckdb",
-}
+#: A workbook with macros, which is read and not written.
+_MACROS = ".xlsm"
+#: Module, class and further arguments of what writes each kind.
 _WRITERS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "csv": ("delimited", "DelimitedWriter", (",",)),
     "tsv": ("delimited", "DelimitedWriter", ("\t",)),
@@ -47,9 +35,8 @@ _WRITERS: dict[str, tuple[str, str, tuple[Any, ...]]] = {
     "sqlite": ("sqlite_file", "SqliteWriter", ()),
     "duckdb": ("duckdb_file", "DuckDBWriter", ()),
 }
-#: Kinds that are written to a stream, and those of them that may be compressed.
+#: Kinds that are written to a stream.
 STREAMED = ("csv", "tsv", "json", "jsonl", "parquet")
-PACKED = ("csv", "tsv", "json", "jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +95,8 @@ def export_table(
 
 def kind_of(target: str, kind: str | None) -> tuple[str, str | None]:
     """What is written to ``target``, and how it is compressed: ``.gz``, ``.zst`` or not at all."""
-    stem, suffix = os.path.splitext(target.lower())
-    packing = suffix if suffix in (".gz", ".zst") else None
-    chosen = kind or SUFFIXES.get(os.path.splitext(stem)[1] if packing else suffix)
+    named, packing = kind_of_name(target)
+    chosen = kind or (None if target.lower().endswith(_MACROS) else named)
     known = ", ".join(_WRITERS)
     if chosen is None and target == STDOUT:
         raise OptionError("the format of stdout is not said", remedy="Say it: --format csv.")

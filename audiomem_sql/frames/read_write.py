@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -197,14 +198,10 @@ def check_if_exists(word: object) -> None:
 
 
 def _append(data: Any, path: str | os.PathLike[str], progress: Progress | None, index: bool | None) -> Table:
-    table = Table(path)
-    try:
+    with _to_change(path) as table:
         with InFile(path):
             rows = data if index is None else to_table(data, table.schema, index=index)[0]
         table.append(rows, progress=progress)
-    except BaseException:
-        table.close()
-        raise
     return table
 
 
@@ -217,8 +214,7 @@ def _replace(
     progress: Progress | None,
     index: bool | None,
 ) -> Table:
-    table = Table(path)
-    try:
+    with _to_change(path) as table:
         with InFile(path):
             if changed := [name for name in options if table.options.says_otherwise(name, options[name])]:
                 raise OptionError(
@@ -226,10 +222,18 @@ def _replace(
                     remedy="Leave it out, or change it with Table.transcode, or write to a new file.",
                 )
         table.overwrite(data, primary_key=primary_key, semantic=semantic, index=index, progress=progress)
+    return table
+
+
+@contextlib.contextmanager
+def _to_change(path: str | os.PathLike[str]) -> Iterator[Table]:
+    """The table that is there, which is closed only after an error."""
+    table = Table(path)
+    try:
+        yield table
     except BaseException:
         table.close()
         raise
-    return table
 
 
 def _write_new(

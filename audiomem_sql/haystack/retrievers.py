@@ -4,7 +4,7 @@ Haystack reads the types of a component from its annotations, and makes its clas
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
@@ -22,9 +22,9 @@ class _Retriever:
     def __init__(
         self,
         document_store: AudioMemoryDocumentStore,
-        filters: Filters | None,
-        top_k: int,
-        filter_policy: str | FilterPolicy,
+        filters: dict[str, Any] | None = None,
+        top_k: int = 10,
+        filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
     ) -> None:
         if not isinstance(document_store, AudioMemoryDocumentStore):
             raise ValueError("document_store must be an AudioMemoryDocumentStore")
@@ -41,6 +41,19 @@ class _Retriever:
         chosen = apply_filter_policy(self.filter_policy, self.filters, filters)
         return chosen, self.top_k if top_k is None else top_k
 
+    def to_dict(self) -> dict[str, Any]:
+        """How to make it again."""
+        return self._described()
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """The inverse."""
+        parameters = dict(data["init_parameters"])
+        if isinstance(parameters["document_store"], dict):
+            parameters["document_store"] = AudioMemoryDocumentStore.from_dict(parameters["document_store"])
+        made: Self = default_from_dict(cls, {**data, "init_parameters": parameters})
+        return made
+
     def _described(self, **more: Any) -> dict[str, Any]:
         made: dict[str, Any] = default_to_dict(
             self,
@@ -53,35 +66,9 @@ class _Retriever:
         return made
 
 
-def _made(cls: Any, data: dict[str, Any]) -> Any:
-    """A retriever of what ``to_dict`` said of it."""
-    parameters = dict(data["init_parameters"])
-    if isinstance(parameters["document_store"], dict):
-        parameters["document_store"] = AudioMemoryDocumentStore.from_dict(parameters["document_store"])
-    return default_from_dict(cls, {**data, "init_parameters": parameters})
-
-
 @component
 class AudioMemoryEmbeddingRetriever(_Retriever):
     """The documents with the embeddings nearest to that of a query."""
-
-    def __init__(
-        self,
-        document_store: AudioMemoryDocumentStore,
-        filters: dict[str, Any] | None = None,
-        top_k: int = 10,
-        filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
-    ) -> None:
-        _Retriever.__init__(self, document_store, filters, top_k, filter_policy)
-
-    def to_dict(self) -> dict[str, Any]:
-        """How to make it again."""
-        return self._described()
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "AudioMemoryEmbeddingRetriever":
-        """The inverse."""
-        return _made(cls, data)  # type: ignore[no-any-return]
 
     @component.output_types(documents=list[Document])
     def run(
@@ -108,24 +95,6 @@ class AudioMemoryEmbeddingRetriever(_Retriever):
 @component
 class AudioMemoryKeywordRetriever(_Retriever):
     """The documents that answer a query best by their words (BM25)."""
-
-    def __init__(
-        self,
-        document_store: AudioMemoryDocumentStore,
-        filters: dict[str, Any] | None = None,
-        top_k: int = 10,
-        filter_policy: str | FilterPolicy = FilterPolicy.REPLACE,
-    ) -> None:
-        _Retriever.__init__(self, document_store, filters, top_k, filter_policy)
-
-    def to_dict(self) -> dict[str, Any]:
-        """How to make it again."""
-        return self._described()
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "AudioMemoryKeywordRetriever":
-        """The inverse."""
-        return _made(cls, data)  # type: ignore[no-any-return]
 
     @component.output_types(documents=list[Document])
     def run(
@@ -161,11 +130,6 @@ class AudioMemoryHybridRetriever(_Retriever):
     def to_dict(self) -> dict[str, Any]:
         """How to make it again."""
         return self._described(words=self.words)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "AudioMemoryHybridRetriever":
-        """The inverse."""
-        return _made(cls, data)  # type: ignore[no-any-return]
 
     @component.output_types(documents=list[Document])
     def run(

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from audiomem_sql.columns.arrow_cast import cast_column
 from audiomem_sql.columns.column import Column
-from audiomem_sql.columns.types import STORED, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, arrow_type
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.importing.delimited_sql import TextColumn
 
@@ -18,7 +18,7 @@ def stored_field(column: TextColumn) -> pa.Field | None:
     """The field of the stored values; None for a column that DuckDB converts."""
     if column.logical is None:
         return None
-    return pa.field(column.name, arrow_type(column.logical), metadata={STORED: b"1"})
+    return pa.field(column.name, arrow_type(column.logical), metadata=STORED_MARK)
 
 
 def stored_array(column: TextColumn, texts: Any) -> tuple[Any, list[int]]:

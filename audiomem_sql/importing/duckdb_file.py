@@ -8,9 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiomem_sql.columns.arrow_cast import cast_column
-from audiomem_sql.columns.column import Column, quote
-from audiomem_sql.columns.types import ColumnType
+from audiomem_sql.columns.column import quote
+from audiomem_sql.columns.logical.arrow_forms import node_of
+from audiomem_sql.columns.logical.casting import UnfitError
+from audiomem_sql.columns.logical.node import Node
+from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.errors import AudioMemError, DamagedFileError, DataTypeError, SchemaError
 from audiomem_sql.importing.bad_lines import BadLines
 from audiomem_sql.importing.contract import Wishes
@@ -23,9 +25,17 @@ from audiomem_sql.importing.duckdb_connection import (
 )
 from audiomem_sql.importing.inputs import Inputs
 from audiomem_sql.importing.tables import chosen_table
-from audiomem_sql.importing.taken_types import TYPE, cast, combined, taken, takes, told
+from audiomem_sql.importing.taken_types import (
+    cast,
+    has_enum,
+    has_interval,
+    spelled_with,
+    taken,
+    takes,
+    told,
+)
+from audiomem_sql.writing.relations import asked, asked_type, stored_of_asked
 
-_INTERVAL = Column("interval", ColumnType.parse("INTERVAL"))
 _TABLES = (
     "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'source' UNION ALL "
     "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'source' AND NOT internal"
@@ -61,38 +71,38 @@ class DuckDBRows:
         self.key = key
         self._made, self._inputs, self._wishes, self._table = made, inputs, wishes, table
         self._share = 0.0
+        self._nodes: dict[str, Node] = {}
         with _reading(inputs.label):
-            enums = self._enums()
+            spelled = {name: kind for name, kind, *_ in made.execute(f"DESCRIBE {table}").fetchall()}
         with _reading(inputs.label), reader(made, f"SELECT * FROM {table} LIMIT 0") as none:
             fields = []
             shown = []
             for item in none.schema:
-                is_interval = item.type == pa.month_day_nano_interval()
-                is_text = is_interval or not (
-                    takes(item.type) or pa.types.is_nested(item.type) or taken(item).type != pa.string()
-                )
+                asked_as, field = self._column(item, _named(spelled[item.name], item))
                 name = quote(item.name)
-                shown.append(f"CAST({name} AS VARCHAR) AS {name}" if is_text else name)
-                if item.name in enums:
-                    fields.append(told(item, enums[item.name]))
-                elif is_interval:  # whose microseconds wrap in Arrow's nanoseconds
-                    own = wishes.of(item.name) is None
-                    fields.append(told(item, _INTERVAL.type) if own else item.with_type(pa.string()))
-                else:
-                    fields.append(taken(item))
-            self._fields = pa.schema(fields)
+                shown.append(name if asked_as is None else f"CAST({name} AS {asked_as}) AS {name}")
+                fields.append(field)
             self._shown = ", ".join(shown)
+            self._fields = pa.schema(fields)
 
-    def _enums(self) -> dict[str, ColumnType]:
-        """The columns that are an ENUM and have no other type by order, with its values."""
-        enums: dict[str, ColumnType] = {}
-        for name, spelled, *_ in self._made.execute(f"DESCRIBE {self._table}").fetchall():
-            if spelled.startswith("ENUM(") and self._wishes.of(name) is None:
-                with contextlib.suppress(SchemaError):  # too many values for a definition: texts
-                    found = ColumnType.parse(spelled)
-                    if found.logical is not None and found.logical.name == "ENUM":  # not a list of them
-                        enums[name] = found
-        return enums
+    def _column(self, item: pa.Field, node: Node | None) -> tuple[str | None, pa.Field]:
+        """As what DuckDB is asked for a column, None for as it is, and the field of what becomes of it.
+
+        node: its type, where Arrow does not tell it.
+        """
+        wished = self._wishes.of(item.name)
+        if node is not None and wished is None:
+            self._nodes[item.name] = node
+            return asked(node), told(item, ColumnType.of(node))
+        if node is not None and wished is not None and node.name != "ENUM":
+            is_text = not node.is_nested or (wished.type.kind is Kind.TEXT and wished.type.logical is None)
+            return (
+                ("VARCHAR", item.with_type(pa.string()))
+                if is_text
+                else (asked(node), item.with_type(asked_type(node)))
+            )
+        is_taken = takes(item.type) or pa.types.is_nested(item.type) or taken(item).type != pa.string()
+        return None if is_taken else "VARCHAR", taken(item)
 
     def schema(self, whole: bool) -> pa.Schema:
         """The columns; see ``RowSource``."""
@@ -116,22 +126,39 @@ class DuckDBRows:
                 yield pa.RecordBatch.from_arrays(arrays, schema=self._fields)
 
     def _array(self, array: Any, item: pa.Field, before: int) -> Any:
-        if (item.metadata or {}).get(TYPE) != b"INTERVAL":
-            return cast(array, item)
+        node = self._nodes.get(item.name)
+        if node is None:
+            same = pa.types.is_nested(item.type) and array.type != item.type  # but for truth values
+            return array.cast(item.type) if same else cast(array, item)
         try:
-            return combined(cast_column(_INTERVAL, [array]))
-        except DataTypeError as error:
-            row = int((error.place or "row 0").removeprefix("row "))
+            return stored_of_asked(node, array)
+        except UnfitError as error:
             raise DataTypeError(
-                f"the column {item.name} has an interval that is none here, {array[row].as_py()}",
+                f"the column {item.name} has a value that is none here, {array[error.row].as_py()}: {error}",
                 file=self._inputs.label,
-                place=f"row {before + row + 1}",
+                place=f"row {before + error.row + 1}",
                 remedy=f"Read it as a text: --types {item.name}=TEXT.",
             ) from error
 
     def done(self) -> tuple[int, int]:
         """Bytes; see ``RowSource``."""
         return int(self._share * self._inputs.size), self._inputs.size
+
+
+def _named(spelled: str, item: pa.Field) -> Node | None:
+    """The type of a column that is or has an ENUM or INTERVAL; None for others, which Arrow tells.
+
+    Of an ENUM Arrow does not know the values, and microseconds of an INTERVAL wrap in its nanoseconds.
+    """
+    try:
+        named = ColumnType.parse(spelled).logical
+        if named is None or not (has_enum(named) or has_interval(named)):
+            return None
+        own = node_of(item.type)
+        found = named if not named.is_nested or own is None else spelled_with(named, own)
+        return None if found is None else ColumnType.of(found).logical
+    except SchemaError:  # too many values for a definition: texts; or a union
+        return None
 
 
 @contextlib.contextmanager

@@ -15,33 +15,13 @@ from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from audiomem_sql.errors import DamagedFileError, OptionError, StorageError, UnsupportedError, did_you_mean
+from audiomem_sql.importing.kinds import KINDS, PACKED, PACKINGS, SUFFIXES, kind_of_name
 from audiomem_sql.machine.durable import storage_error
 from audiomem_sql.machine.urls import is_url
 
 STDIN = "-"
-#: Kinds by what names end in.
-SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".xlsx": "xlsx",
-    ".xlsm": "xlsx",
-    ".db": "sqlite",
-    ".sqlite": "sqlite",
-    ".sqlite3": "sqlite",
-    ".duckdb": "duckdb",
-}
-KINDS = tuple(dict.fromkeys(SUFFIXES.values()))
 #: Kinds of which several files are read as one.
 MANY = ("csv", "tsv", "json", "jsonl", "parquet")
-#: Kinds that may be compressed.
-PACKED = ("csv", "tsv", "json", "jsonl")
-_PACKINGS = (".gz", ".zst")
 _STEP = 1 << 20
 
 
@@ -103,7 +83,7 @@ class Inputs:
     @property
     def suffix(self) -> str:
         """What the name of a file with lines of theirs ends in."""
-        return f".{self.kind}" if self.kind != "json" else ".jsonl"
+        return {"json": ".jsonl", "sqlite": ".jsonl", "xlsx": ".tsv"}.get(self.kind, f".{self.kind}")
 
     def check_unchanged(self) -> None:
         """StorageError if one of the files changed since the import began."""
@@ -167,15 +147,12 @@ def _is_hidden(folder: str, top: str) -> bool:
 
 
 def _kind(path: str) -> str | None:
-    stem, suffix = os.path.splitext(path.lower())
-    if suffix in _PACKINGS:
-        kind = SUFFIXES.get(os.path.splitext(stem)[1])
-        return kind if kind in PACKED else None
-    return SUFFIXES.get(suffix)
+    kind, packing = kind_of_name(path)
+    return kind if packing is None or kind in PACKED else None
 
 
 def _known() -> str:
-    return f"Known are {', '.join(SUFFIXES)}, texts also with {' or '.join(_PACKINGS)}."
+    return f"Known are {', '.join(SUFFIXES)}, texts also with {' or '.join(PACKINGS)}."
 
 
 def _common_kind(paths: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.inputs import Input, Inputs, opened
 from audiomem_sql.importing.python_columns import PythonColumns, Real, json_text
-from audiomem_sql.importing.python_rows import PythonRows, Row
+from audiomem_sql.importing.python_rows import Line, PythonRows, Row, no_row
 from audiomem_sql.ingest.contents import VALUE_LIMIT
 from audiomem_sql.ingest.json_array import Scanner
 
@@ -80,12 +80,12 @@ def _lines(file: Input, stream: IO[str], bad: BadLines) -> Iterator[Row]:
             line.encode()
             row = _DECODER.decode(line)
         except (ValueError, RecursionError) as error:
-            bad.add(_bytes(line), _fault(error), file.label, f"line {number}")
+            yield no_row(bad, _bytes(line), _fault(error), file.label, f"line {number}")
             continue
         if isinstance(row, dict):
-            yield row
+            yield row if bad.mode == REFUSE else Line(row, _bytes(line), file.label, f"line {number}")
         else:
-            bad.add(_bytes(line), "this is no object", file.label, f"line {number}")
+            yield no_row(bad, _bytes(line), "this is no object", file.label, f"line {number}")
 
 
 def _bytes(line: str) -> bytes:
@@ -112,14 +112,18 @@ def _items(file: Input, stream: IO[str], bad: BadLines) -> Iterator[Row]:
     for number, (item, line) in enumerate(items, 1):
         place = f"line {line}, row {number}"
         if not isinstance(item, dict):
-            bad.add(json_text(item), "this is no object", file.label, place)
+            yield no_row(bad, json_text(item), "this is no object", file.label, place)
             continue
+        if bad.mode == REFUSE:
+            yield item
+            continue
+        text = json_text(item)
         try:
-            json_text(item).encode() if bad.mode != REFUSE else None
+            text.encode()
         except UnicodeEncodeError:
-            bad.add(_bytes(json_text(item)), "this is not UTF-8", file.label, place)
+            yield no_row(bad, _bytes(text), "this is not UTF-8", file.label, place)
             continue
-        yield item
+        yield Line(item, text, file.label, place)
     if scanner.peek():
         raise DataTypeError(
             "there is more behind the array",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiomem_sql.columns.arrow_cast import cast_column
 from audiomem_sql.columns.column import Column, fold
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import DataTypeError, SchemaError
@@ -199,6 +202,13 @@ class PythonColumns:
                 ) from None
         return pa.RecordBatch.from_arrays(arrays, names=[item.name for item in self._fields])
 
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """DataTypeError if a value is not of the type that is declared, or no text is UTF-8."""
+        batch = self.batch(rows, 0)
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            if (declared := self._wishes.of(name)) is not None:
+                cast_column(Column(name, declared.type), [array])
+
 
 def _is_lone(value: Any) -> bool:
     try:
@@ -247,7 +257,8 @@ def _declared(values: list[Any], column: Column, holds_json: bool) -> pa.Array:
     node = column.type.logical
     if types <= {list} and (node is None or not node.is_nested):
         plain = [None if value is None else [_number(each) for each in value] for value in values]
-        return pa.array(plain)
+        with contextlib.suppress(pa.ArrowException):  # the engine refuses what is no number by its row
+            return pa.array(plain)
     if types <= {datetime}:
         return pa.array(values, pa.timestamp("us"))
     if types <= {int, float, Real} and kind is Kind.REAL:
@@ -274,6 +285,8 @@ def json_text(value: Any) -> str:
     """A value as JSON, its numbers as they were written."""
     if isinstance(value, Real):
         return str(value)
+    if isinstance(value, bytes):
+        return json_text({"$base64": True, "encoded": base64.b64encode(value).decode()})
     if isinstance(value, dict):
         pairs = (f"{json.dumps(key, ensure_ascii=False)}: {json_text(each)}" for key, each in value.items())
         return "{" + ", ".join(pairs) + "}"

@@ -8,11 +8,11 @@ from typing import Any
 
 from audiomem_sql.columns.column import quote
 from audiomem_sql.conversion.read_only import ask, open_read_only
-from audiomem_sql.importing.bad_lines import BadLines
+from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.inputs import Inputs
-from audiomem_sql.importing.python_columns import PythonColumns
-from audiomem_sql.importing.python_rows import PythonRows, Row
+from audiomem_sql.importing.python_columns import PythonColumns, json_text
+from audiomem_sql.importing.python_rows import Line, PythonRows, Row
 from audiomem_sql.importing.tables import chosen_table
 
 _TABLES = (
@@ -45,7 +45,7 @@ def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[PythonR
                 for name in truths:
                     row[name] = None if row[name] is None else bool(row[name])
                 told(file.size * number // total)
-                yield row
+                yield row if bad.mode == REFUSE else Line(row, json_text(row), file.label, f"row {number}")
 
         key = keys[0] if len(keys) == 1 else None
         yield PythonRows(inputs, bad, rows, columns, key)

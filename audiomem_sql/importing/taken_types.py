@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from pyarrow import types
 
 from audiomem_sql.columns.arrow_types import infer
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.types import STORED, ColumnType, Kind, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, Kind, arrow_type
 from audiomem_sql.errors import SchemaError
 
 #: In the metadata of a field: the type of its column.
@@ -46,7 +47,7 @@ def taken(item: pa.Field) -> pa.Field:
 
 def told(item: pa.Field, column_type: ColumnType) -> pa.Field:
     """The field of the stored values of a logical type that the source tells of a column."""
-    own = {STORED: b"1", TYPE: str(column_type).encode()}
+    own = {**STORED_MARK, TYPE: str(column_type).encode()}
     return item.with_type(arrow_type(column_type)).with_metadata({**(item.metadata or {}), **own})
 
 
@@ -67,6 +68,25 @@ def cast(array: pa.Array, item: pa.Field) -> pa.Array:
 def combined(array: Any) -> Any:
     """An array of one that may be chunked."""
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def spelled_with(told: Node | None, node: Node) -> Node | None:
+    """A type of Arrow data, with the values of ENUMs that ``told``, the type by its name, has inside of it.
+
+    None if they are not of one shape.
+    """
+    if told is None or len(told.children) != len(node.children) or told.is_nested != node.is_nested:
+        return None
+    if told.name == "ENUM":
+        return told
+    children = [spelled_with(*pair) for pair in zip(told.children, node.children, strict=True)]
+    found = tuple(child for child in children if child is not None)
+    return replace(node, children=found) if len(found) == len(children) else None
+
+
+def has_enum(node: Node) -> bool:
+    """Whether a type is an ENUM, or has one inside, whose values Arrow does not tell."""
+    return node.name == "ENUM" or any(map(has_enum, node.children))
 
 
 def has_interval(node: Node) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -10,11 +12,11 @@ from typing import Any
 
 from audiomem_sql.columns.column import fold
 from audiomem_sql.errors import AudioMemError, DamagedFileError, MissingExtraError, SchemaError
-from audiomem_sql.importing.bad_lines import BadLines
+from audiomem_sql.importing.bad_lines import REFUSE, BadLines
 from audiomem_sql.importing.contract import Wishes
 from audiomem_sql.importing.inputs import Input, Inputs, opened
 from audiomem_sql.importing.python_columns import PythonColumns, text_of
-from audiomem_sql.importing.python_rows import PythonRows, Row
+from audiomem_sql.importing.python_rows import Line, PythonRows, Row, no_row
 from audiomem_sql.importing.tables import chosen_table
 
 
@@ -44,14 +46,25 @@ def open_rows(inputs: Inputs, wishes: Wishes, bad: BadLines) -> Iterator[PythonR
                     skipped = True
                     continue
                 told(at())
-                if any(value is not None for value in values[len(header) :]):
-                    texts = ["" if value is None else text_of(value) for value in values]
+                place = f"sheet {sheet.title}, row {number}"
+                while len(values) > len(header) and values[-1] is None:
+                    values.pop()
+                if len(values) > len(header):
                     fault = f"a cell has no column: the first row names {len(header)}"
-                    bad.add("\t".join(texts), fault, file.label, f"sheet {sheet.title}, row {number}")
+                    yield no_row(bad, _line(values), fault, file.label, place)
                     continue
-                yield dict(zip(header, values, strict=False))
+                row = dict(zip(header, values, strict=False))
+                yield row if bad.mode == REFUSE else Line(row, _line(values), file.label, place)
 
-        yield PythonRows(inputs, bad, rows, columns)
+        yield PythonRows(inputs, bad, rows, columns, head=_line(header) if wishes.header else "")
+
+
+def _line(values: Sequence[Any]) -> str:
+    """Values as a line of TSV."""
+    made = io.StringIO()
+    texts = ["" if value is None else text_of(value) for value in values]
+    csv.writer(made, delimiter="\t", lineterminator="").writerow(texts)
+    return made.getvalue()
 
 
 def needed(does: str) -> Any:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +26,7 @@ from audiomem_sql.ingest.report import Pending, Report
 from audiomem_sql.ingest.sources import Found, Source
 from audiomem_sql.ingest.stopping import Stopped, Stopping
 from audiomem_sql.ingest.table_columns import DEFAULT_COLUMNS, check_columns
+from audiomem_sql.ingest.told import Told
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.table.source_list import source_entries
 from audiomem_sql.table.table import Table
@@ -63,10 +63,12 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     prune: bool | None = None,
     notes: Mapping[str, Mapping[str, bytes]] | None = None,
     on_source: Callable[[Source], None] | None = None,
+    on_reading: Callable[[Source, int], None] | None = None,
     on_skip: Callable[[Source, AudioMemError], None] | None = None,
     on_part: Callable[[Source, AudioMemError], None] | None = None,
     on_commit: Callable[[int], None] | None = None,
     on_rows: Progress | None = None,
+    on_written: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     report: Report | None = None,
 ) -> Report:
@@ -77,22 +79,26 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     where the sources were found: those of the table whose files are gone from there are taken out. prune:
     whether they are; by default if all folders could be read, and had something; True also otherwise, and for
     sources that earlier versions ingested. notes: further entries for the list of sources, by the name of the
-    source that they are committed with. on_source: called when a source is done with. on_skip: called for one
-    that cannot be read; the others go on. on_part: called for what cannot be read inside one whose rest is
-    read. on_commit: called with the rows that are about to be written. on_rows: called with those that are
-    embedded, then written, and all of them. stop: asked again and again; once it says True, the source that
-    is being read is dropped, what was read before it is committed if that is quick, and the report says
-    ``stopped``. report: the one to fill, which is true after an exception, too.
+    source that they are committed with. on_source: called when a source is done with. on_reading: called now
+    and then in a long one, with characters of it that were read. on_skip: called for one that cannot be read;
+    the others go on. on_part: called for what cannot be read inside one whose rest is read. on_commit: called
+    with the rows that are about to be written. on_rows: called with texts of them that are embedded, and all
+    that are to be. on_written: then with bytes that are in the file, and all of them. stop: asked again and
+    again; once it says True, the source that is being read is dropped, what was read before it is committed
+    if that is quick, and the report says ``stopped``. report: the one to fill, which is true after an
+    exception, too.
 
     Raises SchemaError for a table without the columns for it, and what Table.append raises; earlier commits
     stand.
     """
-    tell = _Told(
+    tell = Told(
         on_source or (lambda source: None),
+        on_reading or (lambda source, characters: None),
         on_skip or (lambda source, error: None),
         on_part or (lambda source, error: None),
         on_commit or (lambda rows: None),
         on_rows or (lambda done, total: None),
+        on_written or (lambda done, total: None),
         stop or (lambda: False),
     )
     work = _Ingestion(table, reading or Reading(), tell, report or Report(), list(sources), notes or {})
@@ -103,24 +109,12 @@ def ingest(  # noqa: PLR0913  # whom to tell of what
     return work.report
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """Whom to tell, and whom to ask."""
-
-    source: Callable[[Source], None]
-    skip: Callable[[Source, AudioMemError], None]
-    part: Callable[[Source, AudioMemError], None]
-    commit: Callable[[int], None]
-    rows: Progress
-    stop: Callable[[], bool]
-
-
 class _Ingestion:
     def __init__(
         self,
         table: Table,
         reading: Reading,
-        tell: _Told,
+        tell: Told,
         report: Report,
         sources: list[Source],
         notes: Mapping[str, Mapping[str, bytes]],
@@ -146,6 +140,7 @@ class _Ingestion:
         self._earlier: dict[str, tuple[str, bool]] = {}  # what sources were called; whether they say the same
         self._again: list[Source] = []  # that somebody else took out or changed while they were read
         self._stopping = Stopping(tell.stop)
+        self._is_writing = False
         self.pending = Pending()
         self.report = report
 
@@ -258,12 +253,17 @@ class _Ingestion:
         return True
 
     def _one_by_one(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Outcome]]:
-        stop = self._tell.stop
         for source in sources:
-            if stop():
+            if self._tell.stop():
                 raise Stopped
+            before = self._buffer.characters
+
+            def is_over(source: Source = source, before: int = before) -> bool:
+                self._tell.reading(source, self._buffer.characters - before)
+                return self._tell.stop()
+
             known = self._known.get(source.name)
-            yield source, read_source(source, known, self._reading, self._buffer, stop)
+            yield source, read_source(source, known, self._reading, self._buffer, is_over)
 
     def _ahead(self, sources: Sequence[Source], processes: int) -> Iterator[tuple[Source, Outcome]]:
         """The same from several processes, in the same order; very large sources are read here."""
@@ -303,8 +303,8 @@ class _Ingestion:
             self.report.dropped = len(self.pending.digests)
 
     def _working(self, done: int, total: int) -> None:
-        """So many rows are embedded, or written. Stopped once that is no longer wanted."""
-        self._tell.rows(done, total)
+        """So many texts are embedded, or bytes written. Stopped once that is no longer wanted."""
+        (self._tell.written if self._is_writing else self._tell.rows)(done, total)
         self._stopping.check()
 
     def _commit(self) -> None:
@@ -352,11 +352,13 @@ class _Ingestion:
         text_bytes = pc.sum(pc.binary_length(rows.column("body"))).as_py() or 0
         if moved is not None:
             rows = pa.concat_tables([moved, rows], promote_options="permissive")
+        self._is_writing = False
         self._tell.commit(rows.num_rows)
         names: set[str] = set()
         out = {*pending.moved, *pending.replaced, *pending.pruned}
 
         def deleted(newest: Snapshot) -> I64Array:
+            self._is_writing = True  # all texts are embedded
             # Somebody else may have ingested the same sources meanwhile.
             if newest.version != snapshot.version and (pending.moved or self._marks.keys() & pending.notes):
                 raise _Overtaken

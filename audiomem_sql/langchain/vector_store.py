@@ -240,9 +240,7 @@ class AudioMemoryVectorStore(VectorStore):
         **kwargs: Any,
     ) -> Self:
         """A store at ``path`` with texts added to it; kwargs as those of the class."""
-        if path is None:
-            raise OptionError("a store needs a path", remedy="Pass path='kb.flac'.")
-        store = cls(path, embedding, **kwargs)
+        store = cls._at(path, embedding, kwargs)
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
@@ -258,11 +256,17 @@ class AudioMemoryVectorStore(VectorStore):
         **kwargs: Any,
     ) -> Self:
         """:meth:`from_texts`, embedding them by ``aembed_documents``."""
-        if path is None:
-            raise OptionError("a store needs a path", remedy="Pass path='kb.flac'.")
-        store = cls(path, embedding, **kwargs)
+        store = cls._at(path, embedding, kwargs)
         await store.aadd_texts(texts, metadatas, ids=ids)
         return store
+
+    @classmethod
+    def _at(
+        cls, path: str | os.PathLike[str] | None, embedding: Embeddings | None, options: dict[str, Any]
+    ) -> Self:
+        if path is None:
+            raise OptionError("a store needs a path", remedy="Pass path='kb.flac'.")
+        return cls(path, embedding, **options)
 
     # -- within ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -174,7 +173,12 @@ def _rotating(path: str) -> bool | None:
 
 def _free(path: str) -> int:
     try:
-        return shutil.disk_usage(path).free
+        if hasattr(os, "statvfs"):
+            told = os.statvfs(path)
+            return told.f_bavail * told.f_frsize
+        from shutil import disk_usage  # which imports every kind of archive
+
+        return disk_usage(path).free
     except OSError:
         return UNKNOWN.free
 

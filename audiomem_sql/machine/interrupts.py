@@ -10,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from audiomem_sql.errors import InterruptError
+from audiomem_sql.machine.thread_pool import ThreadPool
 
 _Result = TypeVar("_Result")
 #: Seconds of work between two questions.
@@ -75,7 +76,7 @@ def apart(function: Callable[..., _Result], *arguments: Any) -> _Result:
     """
     if _asked.interrupted is None:
         return function(*arguments)
-    executor = ThreadPoolExecutor(1, thread_name_prefix="audiomem-apart")
+    executor = ThreadPool(1, thread_name_prefix="audiomem-apart")
     future = executor.submit(function, *arguments)
     executor.shutdown(wait=False)
     return result_of(future)

@@ -1,4 +1,6 @@
-"""The library in C that decodes blocks and checks cells without the interpreter's lock: audiomem_blocks.so.
+"""The library in C that decodes blocks, checks cells and searches texts without the interpreter's lock.
+
+It is audiomem_blocks.so.
 
 Built with the extensions where zstd's headers are; ``vtab/native/blocks.h`` says what its functions do.
 Without it, with ``AUDIOMEM_NATIVE=off``, and where memory is scarce, the same is done in Python.
@@ -45,6 +47,13 @@ _SIGNATURES = {
     ),
     "audiomem_reads_cells": (ctypes.c_int, ()),
     "audiomem_read_cells": (_INT64, (ctypes.POINTER(Pages), _INT64, _INT64, ctypes.c_uint32, _POINTER)),
+    "audiomem_match": (
+        _INT64,
+        (
+            *(_POINTER, _INT64, _INT64, _POINTER, _POINTER),
+            *(ctypes.c_char_p, _POINTER, _INT64, ctypes.c_int, ctypes.c_int, _POINTER),
+        ),
+    ),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 
 from audiomem_sql.errors import StorageError
@@ -33,8 +32,14 @@ def new_folder(folder: str) -> Iterator[str]:
         os.rename(temporary, folder)  # fails where somebody made a folder that is not empty meanwhile
         fsync_folder(parent)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         raise storage_error(error, folder) from error
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         raise
+
+
+def _remove(folder: str) -> None:
+    import shutil  # which imports every kind of archive
+
+    shutil.rmtree(folder, ignore_errors=True)

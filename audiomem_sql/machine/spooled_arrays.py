@@ -5,15 +5,15 @@ They are in an array, or in a file where they would take too much memory.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.machine.spool import Spool
 
 Array = np.ndarray[Any, Any]
 #: Bytes of a piece.
@@ -70,7 +70,7 @@ class SpooledRows:
         self.width = width
         self._dtype = np.dtype(dtype)
         self._rows = 0
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=most)  # noqa: SIM115
+        self._file = Spool(most)
 
     def __len__(self) -> int:
         return self._rows

@@ -120,6 +120,8 @@ def _bound(
             if is_number
             else Truth(column_type=column_type)
         )
+    if op is Op.PATTERN:
+        return _pattern(predicate.value, column_type)
     if op is Op.IN:
         values = [clean(value) for value in predicate.value]
         if collation in _TIMES:
@@ -376,6 +378,12 @@ def _prefix(value: SqlValue, column_type: ColumnType) -> Bound:
     if not isinstance(value, str) or column_type.kind not in (Kind.TEXT, Kind.JSON):
         raise QueryError("only a text starts with another text", remedy="Compare a TEXT column with a text")
     return StringPrefix(prefix=value.encode("utf-8", "surrogatepass"))
+
+
+def _pattern(pattern: Pattern, column_type: ColumnType) -> Bound:
+    if column_type.kind not in (Kind.TEXT, Kind.JSON) or column_type.logical is not None:
+        raise QueryError("only a text has a pattern", remedy="Compare a TEXT column with a pattern")
+    return Matching(pattern=pattern, column_type=column_type)
 
 
 def _collation(name: str, texts: Iterable[str]) -> Collation | None:

@@ -1,8 +1,8 @@
 """Predicates bound to a column: the contract, and the ways of deciding about numbers.
 
 A :class:`Bound` answers for a whole Arrow array, for one SQL value and for a zone map, and the three never
-disagree: ``test`` is ``mask`` for one row, and ``prune`` keeps every block in which ``mask`` would find a
-row.
+disagree: ``test`` is ``mask`` for one row, ``prune`` keeps every block in which ``mask`` would find a row,
+and ``covers`` only blocks in which it would find all.
 """
 
 from __future__ import annotations
@@ -101,6 +101,10 @@ class Bound(ABC):
         """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return zones.filled
 
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks of which it is known that the predicate is true for all rows, bool (n,)."""
+        return np.zeros(len(zones), np.bool_)
+
     @abstractmethod
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         """The mask, with anything in place of NULLs."""
@@ -133,6 +137,10 @@ class Every(Bound):
         """Whether the predicate is true for one SQL value."""
         return value is not None
 
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks without NULLs, bool (n,)."""
+        return zones.whole
+
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         return np.ones(len(array), np.bool_)
 
@@ -154,6 +162,10 @@ class Missing(Bound):
     def prune(self, zones: Zones) -> BoolArray:
         """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return zones.nulls > 0
+
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks of NULLs alone, bool (n,)."""
+        return ~zones.filled
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         raise NotImplementedError
@@ -198,6 +210,11 @@ class Range(Bound):
     def prune(self, zones: Zones) -> BoolArray:
         """The blocks that may hold a row for which the predicate is true, bool (n,)."""
         return (zones.beyond if self.negated else zones.touching)(self.low, self.high)
+
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks without NULLs and NaN that no value outside, or none inside, can be in, bool (n,)."""
+        against = (zones.touching if self.negated else zones.beyond)(self.low, self.high)
+        return zones.whole & ~zones.with_nan & ~against
 
     def _between(self, values: np.ndarray[Any, Any], least: Any, greatest: Any) -> BoolArray:
         inside: BoolArray
@@ -277,6 +294,10 @@ class NanAsNull(Bound):
             return kept
         nulls = np.where(with_nan, np.maximum(zones.nulls, 1), zones.nulls)
         return kept | self.inner.prune(replace(zones, nulls=nulls))
+
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks without NaN of which the inner predicate knows it, bool (n,)."""
+        return self.inner.covers(zones) & ~zones.with_nan
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         return self.mask(array)

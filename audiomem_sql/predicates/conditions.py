@@ -130,6 +130,18 @@ class Combined(Bound):
         kept = (self._pruned(child, zones) for child in condition.children)
         return reduce(np.logical_and if isinstance(condition, And) else np.logical_or, kept)
 
+    def covers(self, zones: Zones) -> BoolArray:
+        """The blocks of which it is known that the condition is true for all rows, bool (n,)."""
+        return self._covered(self.condition, zones)
+
+    def _covered(self, condition: Condition, zones: Zones) -> BoolArray:
+        if isinstance(condition, Predicate):
+            return self.parts[id(condition)].covers(zones)
+        if isinstance(condition, Not):
+            return np.zeros(len(zones), np.bool_)
+        covered = (self._covered(child, zones) for child in condition.children)
+        return reduce(np.logical_and if isinstance(condition, And) else np.logical_or, covered)
+
     def _match(self, array: pa.Array[Any]) -> BoolArray:
         return self.mask(array)
 

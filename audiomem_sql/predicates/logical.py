@@ -31,7 +31,7 @@ from audiomem_sql.columns.time_order import Moment, is_time, moment_of
 from audiomem_sql.columns.time_order import compare as compare_times
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.predicates.bounds import Bound, Every, Nothing, OrMissing, Unknown
-from audiomem_sql.predicates.operands import INT64_MAX, INT64_MIN, Numeral, SqlValue, Wide, clean, text_of
+from audiomem_sql.predicates.operands import INT64_MAX, Numeral, SqlValue, Wide, clean, text_of
 from audiomem_sql.predicates.predicate import COMPARISON_BY_OP, Op, Predicate, Stored
 
 _RANGES = (Op.LT, Op.LE, Op.GT, Op.GE)
@@ -152,10 +152,14 @@ def bind_logical(
 
 
 def _operand(node: Node, value: Any) -> SqlValue | None:
-    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits."""
+    """A value as ``clean`` has it, but a number of a filter beside exact ones with all its digits.
+
+    Beside other types, whose images are texts, a number is its text.
+    """
     if node.is_number and isinstance(value, Numeral | Wide):
         return value.text if isinstance(value, Numeral) else str(int(value))
-    return clean(value)
+    value = clean(value)
+    return text_of(value) if isinstance(value, int | float) and not node.is_number else value
 
 
 def _near(
@@ -198,8 +202,8 @@ def _member(predicate: Predicate, column_type: ColumnType, bind_plain: BindPlain
         return Nothing(unknown=Unknown.ALWAYS if values else Unknown.NEVER)
     unknown = Unknown.COLUMN if len(present) == len(values) else Unknown.UNMATCHED
     if node.is_nested:
-        texts = [value if isinstance(value, str) else text_of(value) for value in _texts_of(present)]
-        return ImageSet(operands=frozenset(texts), column_type=column_type, unknown=unknown)
+        texts = frozenset(value for value in present if isinstance(value, str))
+        return ImageSet(operands=texts, column_type=column_type, unknown=unknown)
     stored = set()
     for value in present:
         if isinstance(value, Stored):
@@ -223,11 +227,6 @@ def _between(
         if op in (Op.EQ, Op.NE):
             return Nothing() if op is Op.EQ else Every()
         op = Op.LE if op in (Op.LT, Op.LE) else Op.GT
-    if isinstance(stored, int) and column_type.kind.value == "INTEGER":
-        if stored > INT64_MAX:
-            return Every() if op in (Op.LT, Op.LE, Op.NE) else Nothing()
-        if stored < INT64_MIN:
-            return Every() if op in (Op.GT, Op.GE, Op.NE) else Nothing()
     return _on_stored(op, stored, predicate, column_type, bind_plain)
 
 
@@ -291,6 +290,8 @@ def _moment_place(node: Node, moment: Moment) -> tuple[int, bool]:
         digits = len(str(PER_SECOND[node.unit])) - 1
         stored = (days * 86_400 + seconds) * 10**digits + int(f"0{fraction[:digits].ljust(digits, '0')}")
         between = len(fraction) > digits
+        if node.unit == "ns":  # which have no infinity
+            return stored, between
     if stored >= infinity:
         return infinity - 1, True
     if stored > -infinity or (stored == -infinity - 1 and not between):
@@ -325,7 +326,7 @@ def _number_place(node: Node, number: Fraction) -> tuple[Any, bool]:
 def _has_order(node: Node, stored: Any) -> bool:
     """Whether the images that SQL sees are in the order of the stored forms, seen from this one."""
     if node.is_moment:  # the least one is no infinity, and stored below it
-        return bool(stored > -_infinity(node))
+        return node.unit == "ns" or bool(stored > -_infinity(node))
     return node.is_number or node.name in ("TIME_S", "TIME_MS", "TIME", "TIME_NS", "UUID")
 
 
@@ -339,11 +340,6 @@ def _is_canonical(node: Node, value: Any, stored: Any, between: bool) -> bool:
         return False
     (image,) = sql_images(node, array_of([stored], ColumnType.of(node)))
     return bool(image == value)
-
-
-def _texts_of(values: list[Any]) -> list[str | int | float]:
-    """Those that are texts to SQLite, or become texts beside a column of them."""
-    return [value for value in values if isinstance(value, str | int | float)]
 
 
 def _compare_bytes(left: str, right: str) -> int:

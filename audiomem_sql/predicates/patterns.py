@@ -1,4 +1,4 @@
-"""LIKE and GLOB as SQLite's patternCompare understands them (func.c), over whole arrays.
+"""LIKE and GLOB as SQLite's patternCompare understands them (func.c), and as Arrow does, over whole arrays.
 
 A pattern is a row of segments between ``%`` (or ``*``). Each element of a segment takes exactly one
 character, so the first place where a segment fits is the only one that has to be tried: matching takes time
@@ -12,6 +12,7 @@ Peculiarities kept: both sides end at their first NUL, and only ASCII letters fo
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,8 @@ import numpy as np
 
 from audiomem_sql.arrays import BoolArray
 from audiomem_sql.columns.views import Strings
-from audiomem_sql.predicates.substrings import LOWER, first_hits, has_at, lower_ascii, lowered, until_nul
+from audiomem_sql.predicates.native_matching import made_of
+from audiomem_sql.predicates.substrings import LOWER, first_hits, has_at, lower_ascii, until_nul
 
 #: Bytes of a pattern above which SQLite refuses it (SQLITE_LIMIT_LIKE_PATTERN_LENGTH).
 MAX_PATTERN_BYTES = 50_000
@@ -51,10 +53,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A compiled pattern; ``segments`` empty means that nothing matches."""
+    """A compiled pattern; ``segments`` empty means that nothing matches.
+
+    ignore_case: ASCII letters match in either case, and are small ones here. until_nul: texts end at their
+    first NUL.
+    """
 
     segments: tuple[Segment, ...]
     ignore_case: bool
+    until_nul: bool = True
 
     @classmethod
     def like(cls, pattern: str) -> Pattern:
@@ -65,6 +72,19 @@ class Pattern:
     def glob(cls, pattern: str) -> Pattern:
         """``*`` any text, ``?`` one character, ``[a-z]`` and ``[^a-z]`` one character of a set."""
         return cls(_split(pattern.partition("\0")[0], "*", "?", sets=True), False)
+
+    @classmethod
+    def plain(cls, pattern: str, *, ignore_case: bool = False) -> Pattern:
+        """``%`` any text, ``_`` one character, and a NUL is a character like any other."""
+        lower = pattern.translate(_LOWER) if ignore_case else pattern
+        return cls(_split(lower, "%", "_", sets=False), ignore_case, until_nul=False)
+
+    @classmethod
+    def pieces(cls, *pieces: str, ignore_case: bool = False) -> Pattern:
+        """Literal ``pieces`` in order with any text between two of them; one alone is the whole text."""
+        lower = [piece.translate(_LOWER) if ignore_case else piece for piece in pieces]
+        segments = [_segment([(character, "") for character in piece]) for piece in lower]
+        return cls(tuple(segments), ignore_case, until_nul=False)
 
     @property
     def prefix(self) -> str:
@@ -91,7 +111,8 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether one text matches."""
-        text = text.partition("\0")[0]
+        if self.until_nul:
+            text = text.partition("\0")[0]
         return self._fits(text.translate(_LOWER) if self.ignore_case and not text.islower() else text)
 
     def mask(self, values: Strings) -> BoolArray:
@@ -100,14 +121,15 @@ class Pattern:
             return np.zeros(len(values), np.bool_)
         if self.everything:
             return np.ones(len(values), np.bool_)
-        values = until_nul(values)
-        if all(segment.literal is not None for segment in self.segments):
-            return self._literal_mask(values)
-        return self._general_mask(values)
-
-    def _literal_mask(self, values: Strings) -> BoolArray:
-        """Every segment is literal: anchors by comparison, the others by search over the buffer."""
+        if any(segment.literal is None for segment in self.segments):
+            return self._general_mask(values)
         words = [(segment.literal or "").encode("utf-8", "surrogatepass") for segment in self.segments]
+        found = made_of(values, words, ignore_case=self.ignore_case, until_nul=self.until_nul)
+        return self.literal_mask(values, words) if found is None else found
+
+    def literal_mask(self, values: Strings, words: Sequence[bytes]) -> BoolArray:
+        """What C says of segments that are literal ``words``: by anchors, and a search over the buffer."""
+        values = until_nul(values) if self.until_nul else values
         first, middle, last = words[0], [word for word in words[1:-1] if word], words[-1]
         fold = LOWER if self.ignore_case else None
         lengths = values.lengths
@@ -137,21 +159,21 @@ class Pattern:
 
     def _general_mask(self, values: Strings) -> BoolArray:
         """Some segment has wildcards: the longest literal chooses rows, which are matched one by one."""
+        values = until_nul(values) if self.until_nul else values
         mask: BoolArray = values.lengths >= sum(segment.width for segment in self.segments)
-        rows = np.flatnonzero(mask)
-        if self.ignore_case and len(rows):
-            values = lowered(values)
-        data = np.ascontiguousarray(values.data)
         longest = max((segment.longest for segment in self.segments), key=len).encode(
             "utf-8", "surrogatepass"
         )
-        if longest and len(rows):
-            hit = first_hits(data, longest, values.starts[rows], values.ends[rows]) >= 0
-            mask[rows[~hit]] = False
-            rows = rows[hit]
-        text = data.tobytes() if len(rows) else b""
+        if longest:
+            words = (b"", longest, b"")
+            found = made_of(values, words, ignore_case=self.ignore_case, until_nul=False)
+            mask &= self.literal_mask(values, words) if found is None else found
+        rows = np.flatnonzero(mask)
         ranges = zip(values.starts[rows].tolist(), values.ends[rows].tolist(), strict=True)
-        mask[rows] = [self._fits(text[start:end].decode("utf-8", "replace")) for start, end in ranges]
+        texts = (values.data[start:end].tobytes() for start, end in ranges)
+        if self.ignore_case:
+            texts = (text.lower() for text in texts)
+        mask[rows] = [self._fits(text.decode("utf-8", "replace")) for text in texts]
         return mask
 
     def _fits(self, text: str) -> bool:
@@ -214,7 +236,7 @@ def _segment(elements: list[tuple[str | None, str]]) -> Segment:
     runs = "".join("\0" if plain is None else plain for plain, _ in elements)
     return Segment(
         len(elements),
-        None if "\0" in runs else runs,
+        None if any(plain is None for plain, _ in elements) else runs,
         "".join(source for _, source in elements),
         max(runs.split("\0"), key=len),
     )

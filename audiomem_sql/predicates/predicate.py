@@ -32,6 +32,7 @@ class Op(Enum):
     GLOB = "GLOB"
     IS_NAN = "IS NAN"  # of reals, where NaN is a value; no operator of SQL
     STARTS_WITH = "STARTS WITH"  # of texts, byte by byte; no operator of SQL
+    PATTERN = "PATTERN"  # of texts, as a Pattern says; no operator of SQL
     TRUE = "TRUE"  # the column itself as a condition; takes no value
 
 
@@ -74,8 +75,8 @@ class Predicate:
     """``column OP value``.
 
     column: the number of the column in the schema, or ROWID; value: None, int, float, str or bytes, for IN a
-    collection of these, for IS_NULL, NOT_NULL and TRUE nothing. A column of a logical type may be compared
-    with ``Stored``.
+    collection of these, for PATTERN a ``Pattern``, for IS_NULL, NOT_NULL and TRUE nothing. A column of a
+    logical type may be compared with ``Stored``.
     """
 
     column: int
@@ -85,7 +86,7 @@ class Predicate:
     @property
     def cost(self) -> int:
         """Rank; of two predicates the one with the lower rank is tried first."""
-        return 1 if self.op in (Op.LIKE, Op.GLOB) else 0
+        return 1 if self.op in (Op.LIKE, Op.GLOB, Op.PATTERN) else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray
+from audiomem_sql.arrays import BoolArray, distinct
 from audiomem_sql.blocks.zones import PREFIX, Zones
 from audiomem_sql.columns.kernels import kernels
 from audiomem_sql.columns.numeric_text import numeric_text
@@ -145,7 +145,7 @@ class StringSet(Bound):
         if self.collation is not Collation.BINARY:
             return zones.filled
         return zones.holding(
-            np.unique(np.array([operand[:PREFIX] for operand in self.operands], f"S{PREFIX}"))
+            distinct(np.array([operand[:PREFIX] for operand in self.operands], f"S{PREFIX}"))
         )
 
     def _match(self, array: pa.Array[Any]) -> BoolArray:

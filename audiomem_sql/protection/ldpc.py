@@ -24,7 +24,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array, distinct
 from audiomem_sql.protection.gf2 import combine, eliminate
 from audiomem_sql.protection.splitmix64 import splitmix64
 
@@ -138,7 +138,7 @@ class Staircase:
         if not len(lost):
             return cells, present.copy()
         edges_cell, edges_row = self._edges_of(lost)
-        useful = np.unique(edges_row)  # the other rows say nothing about what is lost
+        useful = distinct(edges_row)  # the other rows say nothing about what is lost
         sums = np.zeros((self.parities, cells.shape[1]), np.uint8)
         sums[useful] = self._sums(cells, useful)
         sums[useful] ^= cells[self.sources + useful]
@@ -225,4 +225,4 @@ def _peel(
             if unknowns[other] == 1:
                 ready.append(other)
     open_edges = ~solved[edges_cell]
-    return np.unique(edges_cell[open_edges]), edges_cell[open_edges], edges_row[open_edges]
+    return distinct(edges_cell[open_edges]), edges_cell[open_edges], edges_row[open_edges]

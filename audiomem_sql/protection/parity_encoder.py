@@ -10,7 +10,6 @@ puts these where they belong, in a file of their own.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from threading import Event
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from audiomem_sql.arrays import U8Array
 from audiomem_sql.machine.interrupts import check_interrupt, wait_for
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.protection.parity import ParityPlan
 
 BUDGET_BYTES = 256 << 20
@@ -105,7 +105,7 @@ def encode_bands(
         for band in bands:
             encode(band)
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="audiomem-parity") as pool:
+    with ThreadPool(threads, thread_name_prefix="audiomem-parity") as pool:
         try:
             wait_for([pool.submit(encode, band) for band in bands])
         except BaseException:

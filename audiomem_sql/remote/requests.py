@@ -11,11 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from audiomem_sql.machine.interrupts import check_interrupt
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.observe import hooks
 from audiomem_sql.remote.contract import TransientFaultError
 from audiomem_sql.remote.faults import given_up
@@ -44,14 +45,14 @@ class _Pool:
 
     def renew(self) -> None:
         """In a child, which has none of them."""
-        self._executor: ThreadPoolExecutor | None = None
+        self._executor: ThreadPool | None = None
         self._lock = threading.Lock()
 
-    def executor(self) -> ThreadPoolExecutor:
+    def executor(self) -> ThreadPool:
         """They are made when they are asked for."""
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="audiomem-remote")
+                self._executor = ThreadPool(_MOST_THREADS, thread_name_prefix="audiomem-remote")
             return self._executor
 
 

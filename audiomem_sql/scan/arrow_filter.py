@@ -21,8 +21,9 @@ from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.shown import common_array, common_type
 from audiomem_sql.columns.timestamps import MAX_MICROS, MIN_MICROS, render
-from audiomem_sql.columns.types import ColumnType, arrow_type
+from audiomem_sql.columns.types import ColumnType, Kind, arrow_type
 from audiomem_sql.errors import QueryError, did_you_mean
+from audiomem_sql.predicates.patterns import Pattern
 from audiomem_sql.predicates.predicate import (
     COMPARISON_BY_OP,
     COMPARISONS,
@@ -49,6 +50,9 @@ _OPS = {comparison.arrow: comparison.op for comparison in COMPARISONS}
 _MATCH_NULLS, _SKIP_NULLS = 0, 1
 #: Texts below and above those of all timestamps.
 _BEFORE, _AFTER = "", "~"
+_TEXT_KINDS = (Kind.TEXT, Kind.JSON)
+#: Letters of ASCII that others are the same as but for case: the long s, and the sign of the unit kelvin.
+_MORE_FORMS = frozenset("kKsS")
 
 
 class _UnknownError(Exception):
@@ -199,11 +203,13 @@ def _set(node: Call, schema: Schema, nulls: bool) -> Condition:
     A column that is NULL is in a set that contains NULL, unless NULLs are skipped.
 
     Arrow's sets tell -0.0 from 0.0, and NaN is in them. Here both zeros are one number, as in comparisons:
-    DuckDB 1.5, which sends sets of numbers, means both.
+    DuckDB 1.5, which sends sets of numbers, means both. A set of integers or float32 is one of doubles.
     """
     column = _only_column(node, schema)
     options = node.options or {}
     null_matching, array = options["null_matching_behavior"].as_py(), options["value_set"].values
+    if _is_real(column, schema) and (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
+        array = _as_doubles(array)
     if null_matching not in (_MATCH_NULLS, _SKIP_NULLS) or array.type != _type(column, schema):
         raise _UnknownError
     if pa.types.is_nested(array.type):
@@ -240,11 +246,43 @@ def _set_or_null(node: Call, schema: Schema, nulls: bool) -> Condition:
 
 
 def _prefix(node: Call, schema: Schema, nulls: bool) -> Condition:
-    column = _only_column(node, schema)
-    options = node.options or {}
-    if options["ignore_case"].as_py() or not _is_text(_type(column, schema)):
+    column, text, ignore_case = _searched(node, schema)
+    if ignore_case:
+        return Predicate(column, Op.PATTERN, Pattern.pieces(text, "", ignore_case=True))
+    return Predicate(column, Op.STARTS_WITH, text)
+
+
+def _suffix(node: Call, schema: Schema, nulls: bool) -> Condition:
+    column, text, ignore_case = _searched(node, schema)
+    return Predicate(column, Op.PATTERN, Pattern.pieces("", text, ignore_case=ignore_case))
+
+
+def _substring(node: Call, schema: Schema, nulls: bool) -> Condition:
+    column, text, ignore_case = _searched(node, schema)
+    pieces = ("", text, "") if text else ("", "")
+    return Predicate(column, Op.PATTERN, Pattern.pieces(*pieces, ignore_case=ignore_case))
+
+
+def _like(node: Call, schema: Schema, nulls: bool) -> Condition:
+    column, text, ignore_case = _searched(node, schema)
+    if "\\" in text:  # which takes its meaning from a wildcard
         raise _UnknownError
-    return Predicate(column, Op.STARTS_WITH, options["pattern"].as_py())
+    return Predicate(column, Op.PATTERN, Pattern.plain(text, ignore_case=ignore_case))
+
+
+def _searched(node: Call, schema: Schema) -> tuple[int, str, bool]:
+    """The column of texts, what is looked for there, and whether case is ignored.
+
+    Arrow ignores it as Unicode has it, where two letters of ASCII have a third form, and others have many.
+    """
+    column, options = _only_column(node, schema), node.options or {}
+    text, ignore_case = options["pattern"].as_py(), options["ignore_case"].as_py()
+    column_type = schema.columns[column].type
+    if not isinstance(text, str) or column_type.logical is not None or column_type.kind not in _TEXT_KINDS:
+        raise _UnknownError
+    if ignore_case and not (text.isascii() and _MORE_FORMS.isdisjoint(text)):
+        raise _UnknownError
+    return column, text, ignore_case
 
 
 _CALLS: dict[str, Callable[[Call, Schema, bool], Condition]] = {
@@ -257,12 +295,23 @@ _CALLS: dict[str, Callable[[Call, Schema, bool], Condition]] = {
     "is_in": _set,
     "if_else": _set_or_null,
     "starts_with": _prefix,
+    "ends_with": _suffix,
+    "match_substring": _substring,
+    "match_like": _like,
 }
 
 
 def _is_real(column: int, schema: Schema) -> bool:
     """Whether it is a column of doubles, which may hold NaN."""
     return schema.columns[column].type.logical is None and bool(pa.types.is_floating(_type(column, schema)))
+
+
+def _as_doubles(numbers: Any) -> pa.Array[Any]:
+    """Numbers as doubles that are the same. _UnknownError for integers that no double is."""
+    try:
+        return numbers.cast(pa.float64())
+    except pa.ArrowException:
+        raise _UnknownError from None
 
 
 def _only_column(node: Call, schema: Schema) -> int:

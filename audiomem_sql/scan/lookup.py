@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.sql_values import sql_value
 from audiomem_sql.columns.types import ColumnType, Kind
@@ -128,7 +128,7 @@ def _by_key(segment: ReadableSegment, column: int, collation: str, keys: Sequenc
     if index is not None:
         if len(keys) == 1:
             return index.rows(keys[0])
-        return np.unique(np.concatenate([index.rows(key) for key in keys]))
+        return distinct(np.concatenate([index.rows(key) for key in keys]))
     if (
         collation == "BINARY"
         and segment.bloom(column) is not None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, islice
@@ -21,6 +21,7 @@ import numpy as np
 
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.observe import hooks
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.versions import SegmentView
@@ -160,15 +161,15 @@ def _window(spans: Iterator[tuple[int, int]], rows: int, are_few: bool) -> list[
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="audiomem-scan")
+def _pool() -> ThreadPool:
+    pool = ThreadPool(min(4, os.cpu_count() or 1), thread_name_prefix="audiomem-scan")
     os.register_at_fork(after_in_child=_pool.cache_clear)
     return pool
 
 
 @cache
-def _askers() -> ThreadPoolExecutor:
+def _askers() -> ThreadPool:
     """Threads of their own: those that decode wait for them."""
-    pool = ThreadPoolExecutor(_WINDOWS, thread_name_prefix="audiomem-ask")
+    pool = ThreadPool(_WINDOWS, thread_name_prefix="audiomem-ask")
     os.register_at_fork(after_in_child=_askers.cache_clear)
     return pool

@@ -25,8 +25,10 @@ from audiomem_sql.machine.memory import out_of_memory
 from audiomem_sql.observe import hooks
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.scan.filters import Filter, RowFilter
+from audiomem_sql.scan.loaded_rows import LoadedRows
 from audiomem_sql.scan.lost_rows import tell_lost_rows, tell_lost_values
 from audiomem_sql.scan.passing_by import PassingBy
+from audiomem_sql.scan.per_segment import PerSegment
 from audiomem_sql.scan.read_ahead import Part, asked_ahead, decoded_ahead
 from audiomem_sql.scan.readable import Readable, narrowed
 from audiomem_sql.scan.spans import FILTER_ROWS, edges_of, rows_in, spans_of
@@ -64,7 +66,8 @@ def scan(
     Raises DamagedFileError when a block that is needed does not match its checksum.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded))
+    known = PerSegment(columns, ranked, BATCH_BYTES)
+    work = _Work(tuple(columns), ranked, row_filter, descending, ahead, whole, frozenset(coded), known)
     if hooks.observer is None:
         return _scan(work, snapshot, skip)
     return hooks.each("scan", lambda: _scan(work, snapshot, skip), getattr(snapshot, "path", None))
@@ -84,6 +87,18 @@ def _scan(work: _Work, snapshot: Readable, skip: int) -> Iterator[Batch]:
             yield batch
 
 
+def count_rows(
+    snapshot: Readable, filters: Sequence[Filter] = (), row_filter: RowFilter | None = None
+) -> int:
+    """How many rows pass every filter; blocks whose zone maps tell are not decoded.
+
+    Raises DamagedFileError as :func:`scan`.
+    """
+    ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
+    work = _Work((), ranked, row_filter, False, 0, True, frozenset(), PerSegment((), ranked, BATCH_BYTES))
+    return work.count(narrowed(snapshot, ranked))
+
+
 def scan_rows(
     parts: Iterable[tuple[ReadableSegment, I64Array]], columns: Sequence[int], filters: Sequence[Filter] = ()
 ) -> Iterator[Batch]:
@@ -93,7 +108,8 @@ def scan_rows(
     Raises DamagedFileError as :func:`scan`.
     """
     ranked = tuple(sorted(filters, key=lambda f: f.bound.cost))
-    work = _Work(tuple(columns), ranked, None, False, 0, False, frozenset())
+    known = PerSegment(columns, ranked, BATCH_BYTES)
+    work = _Work(tuple(columns), ranked, None, False, 0, False, frozenset(), known)
     step = FIRST_ROWS
     for segment, rows in parts:
         most = rows_in(segment, (*(item.column for item in ranked), *columns), BATCH_BYTES)
@@ -102,27 +118,6 @@ def scan_rows(
             count = min(step, most)
             yield from work.chosen(segment, rows[start : start + count])
             start, step = start + count, 4 * count
-
-
-def in_rowid_order(batches: Iterable[Batch], *, descending: bool = False, skip: int = 0) -> Iterator[Batch]:
-    """The rows of all ``batches`` by rowid, but for the first ``skip``.
-
-    All are collected before the first is given.
-    """
-    collected = list(batches)
-    if not collected:
-        return
-    rowids = np.concatenate([batch.rowids for batch in collected])
-    order = np.argsort(rowids)
-    order = order[::-1][skip:] if descending else order[skip:]
-    columns = [
-        pa.chunked_array(arrays) for arrays in zip(*(batch.arrays for batch in collected), strict=True)
-    ]
-    for start in range(0, len(order), FILTER_ROWS):
-        rows = order[start : start + FILTER_ROWS]
-        yield Batch(
-            rowids[rows], tuple(column.take(integer_array(rows)).combine_chunks() for column in columns)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +129,7 @@ class _Work:
     ahead: int
     whole: bool
     coded: frozenset[int]
+    known: PerSegment
     #: What is kept in the cache of what is tested, and of what is given.
     tested: PassingBy = field(default_factory=PassingBy)
     given: PassingBy = field(default_factory=PassingBy)
@@ -160,6 +156,22 @@ class _Work:
         yield from decoded_ahead(self.tasks(views), ahead)
         if not self.descending and readable.pending is not None:
             yield from self._pending(readable.pending)
+
+    def count(self, readable: Readable) -> int:
+        """How many rows pass."""
+        views = [view for view in readable.views if view.live_rows]
+        if self.row_filter is not None or any(_must_be_read(view.segment) for view in views):
+            return sum(map(len, _scan(self, readable, 0)))
+        total = 0 if readable.pending is None else sum(map(len, self._pending(readable.pending)))
+        for view in views:
+            for start, stop in self._part(view).spans:
+                check_interrupt()
+                if self.known.deciding(view.segment, start, stop):
+                    total += sum(map(len, self.run(view, start, stop)))
+                else:
+                    low, high = np.searchsorted(view.deleted, [start, stop]).tolist()
+                    total += stop - start - (high - low)
+        return total
 
     def _pending(self, pending: Batch) -> Iterator[Batch]:
         """The rows of a transaction that pass."""
@@ -208,7 +220,7 @@ class _Work:
         filtered = bool(self.filters) or self.row_filter is not None
         ahead = [f.column for f in self.filters] if filtered else list(self.columns)
         size = min(BATCH_BYTES, segment.limits.batch_bytes)
-        rows = min(FILTER_ROWS, rows_in(segment, ahead, size * (4 if filtered else 1)))
+        rows = min(FILTER_ROWS, rows_in(segment, ahead, size * (3 if filtered else 1)))
         first = min(rows, rows_in(segment, self.columns, FIRST_BATCH_BYTES))
         edges = edges_of(segment, ahead)
         spans = spans_of(candidate_rows(segment, self.filters), first, rows, edges, self.descending)
@@ -293,41 +305,25 @@ class _Work:
     def _run(self, view: SegmentView, start: int, stop: int) -> Iterable[Batch]:
         """The batches of rows start … stop - 1. _TooLarge where not even the first is small enough."""
         segment = view.segment
-        chosen: I64Array | None = None  # places relative to start; None: all
         live = view.live(start, stop)
-        if live is not None:
-            chosen = np.flatnonzero(live)
-
-        def load(column: int) -> pa.Array:
-            with self.tested.reading(segment):
-                if chosen is None:
-                    array = segment.slice(column, start, stop)
-                else:
-                    array = segment.take(column, chosen + start)
-            self.tested.count(array.nbytes)
-            return array
-
-        for item in self.filters:
-            mask = item.bound.mask(load(item.column))
-            if not mask.all():
-                chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
-                if not len(chosen):
-                    return []
+        chosen = None if live is None else np.flatnonzero(live)
+        loaded = LoadedRows(segment, start, stop, chosen, self.tested)
+        for item in self.known.deciding(segment, start, stop):
+            if not loaded.keep(item.bound.mask(loaded(item.column))):
+                return []
         if self.row_filter is not None:
-            mask = self.row_filter(load)
-            chosen = np.flatnonzero(mask) if chosen is None else chosen[mask]
-        if chosen is not None and not len(chosen):
+            loaded.keep(self.row_filter(loaded))
+        rows = loaded.rows
+        if not len(rows):
             return []
-        rows = np.arange(start, stop) if chosen is None else chosen + start
-        step = rows_in(segment, self.columns, min(BATCH_BYTES, segment.limits.batch_bytes))
-        pieces = range(0, len(rows), step)
+        pieces = range(0, len(rows), step := self.known.step(segment))
         batches: list[Batch] = []
         room = MOST_BYTES
         for at in reversed(pieces) if self.descending else pieces:
             part = rows[at : at + step]
             try:
                 with self.given.reading(segment):
-                    batches.append(self._batch(segment, part, room))
+                    batches.append(self._batch(segment, part, room, loaded))
             except _TooLarge:
                 if not batches:
                     raise
@@ -355,23 +351,34 @@ class _Work:
         except MemoryError:
             raise out_of_memory(segment.path) from None
 
-    def _batch(self, segment: ReadableSegment, rows: I64Array, room: int) -> Batch:
-        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes."""
+    def _batch(
+        self, segment: ReadableSegment, rows: I64Array, room: int, loaded: LoadedRows | None = None
+    ) -> Batch:
+        """The batch of ``rows``, ascending. _TooLarge for several that take more than ``room`` bytes.
+
+        loaded: what was read of rows among which these are.
+        """
         low, high = int(rows[0]), int(rows[-1]) + 1
         in_a_row = high - low == len(rows)
         arrays: list[pa.Array] = []
         segment.prefetch((ROWID, *self.columns), rows)
+        take = segment.take if loaded is None else loaded.take
         for column in (ROWID, *self.columns):
             coded = column in self.coded
             if in_a_row:
                 arrays.append(segment.slice(column, low, high, coded=coded))
             else:
-                arrays.append(segment.take(column, rows, coded=coded))
+                arrays.append(take(column, rows, coded=coded))
             room -= arrays[-1].nbytes
             if room < 0 and len(rows) > 1:
                 raise _TooLarge
         batch = Batch(int64_view(arrays[0]), tuple(arrays[1:]))
         return batch.backwards() if self.descending else batch
+
+
+def _must_be_read(segment: ReadableSegment) -> bool:
+    """Whether rows are counted by reading them: lost ones are left out, and far ones asked for in windows."""
+    return segment.skip_damage or segment.file.is_far
 
 
 class _TooLarge(Exception):

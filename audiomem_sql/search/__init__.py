@@ -25,56 +25,9 @@ It is not for what an index looks like in a file: that is in :mod:`audiomem_sql.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from audiomem_sql.search.combined_query import asked_of
-from audiomem_sql.search.embedding.found_passages import (
-    FoundPassages,
-    Passage,
-    passage_of,
-    search_fields,
-    shown,
-    shown_spans,
-)
-from audiomem_sql.search.embedding.passages import Embedded, Known
-from audiomem_sql.search.embedding.stored_vectors import Searched
-from audiomem_sql.search.embedding.texts import (
-    KnownVectors,
-    dimensions_of,
-    embed_texts,
-    embedder_of,
-    missing_vectors,
-    recorded,
-    table_embedder,
-    with_vectors,
-)
-from audiomem_sql.search.embedding.vectors_in_sql import vector_of
-from audiomem_sql.search.explanation import Explained, explained
-from audiomem_sql.search.models.allowed import allow_model, check_allowed
-from audiomem_sql.search.models.cross_encoders import cross_encoder
-from audiomem_sql.search.ranking.known_words import (
-    Suggestion,
-    Term,
-    checked_kind,
-    checked_word,
-    suggestions,
-    vocabulary,
-)
-from audiomem_sql.search.ranking.neighbours import Neighbours
-from audiomem_sql.search.ranking.options import Ranking, RankingOptions
-from audiomem_sql.search.ranking.parts import Kept
-from audiomem_sql.search.ranking.target import WHOLE, SearchTarget, keyword_columns, search_target
-from audiomem_sql.search.request import (
-    DEFAULT_RANKING,
-    SearchedWords,
-    asked_for,
-    passage_finder,
-    results,
-    searched_words,
-)
-from audiomem_sql.search.row_scores import bm25
-from audiomem_sql.search.snippets import FoundRow, highlight, snippet
+from audiomem_sql.first_use import at_first_use
 
 if TYPE_CHECKING:
     from audiomem_sql.search.analyses.given_rows import Given, knn_of_given
@@ -82,20 +35,48 @@ if TYPE_CHECKING:
     from audiomem_sql.search.analyses.near_duplicates import Duplicates, duplicates
     from audiomem_sql.search.analyses.plane import layout
     from audiomem_sql.search.analyses.topics import Cluster, Clusters, clusters
-
-#: Where the analyses are. They are loaded when the first one is asked for, as few processes ask.
-_ANALYSES = {
-    "Cluster": "topics",
-    "Clusters": "topics",
-    "Duplicates": "near_duplicates",
-    "Given": "given_rows",
-    "Pairs": "knn",
-    "clusters": "topics",
-    "duplicates": "near_duplicates",
-    "knn_join": "knn",
-    "knn_of_given": "given_rows",
-    "layout": "plane",
-}
+    from audiomem_sql.search.combined_query import asked_of
+    from audiomem_sql.search.embedding.found_passages import (
+        FoundPassages,
+        Passage,
+        passage_of,
+        search_fields,
+        shown,
+        shown_spans,
+    )
+    from audiomem_sql.search.embedding.passages import Embedded, Known
+    from audiomem_sql.search.embedding.stored_vectors import Searched
+    from audiomem_sql.search.embedding.texts import (
+        KnownVectors,
+        dimensions_of,
+        embed_texts,
+        embedder_of,
+        missing_vectors,
+        recorded,
+        table_embedder,
+        with_vectors,
+    )
+    from audiomem_sql.search.embedding.vectors_in_sql import vector_of
+    from audiomem_sql.search.explained_row import Explained
+    from audiomem_sql.search.explanation import explained
+    from audiomem_sql.search.found_row import FoundRow, SearchedWords
+    from audiomem_sql.search.models.allowed import allow_model, check_allowed
+    from audiomem_sql.search.models.cross_encoders import cross_encoder
+    from audiomem_sql.search.ranking.known_words import (
+        Suggestion,
+        Term,
+        checked_kind,
+        checked_word,
+        suggestions,
+        vocabulary,
+    )
+    from audiomem_sql.search.ranking.neighbours import Neighbours
+    from audiomem_sql.search.ranking.options import DEFAULT_RANKING, Ranking, RankingOptions
+    from audiomem_sql.search.ranking.parts import Kept
+    from audiomem_sql.search.ranking.target import WHOLE, SearchTarget, keyword_columns, search_target
+    from audiomem_sql.search.request import asked_for, passage_finder, results, searched_words
+    from audiomem_sql.search.row_scores import bm25
+    from audiomem_sql.search.snippets import highlight, snippet
 
 __all__ = [
     "DEFAULT_RANKING",
@@ -158,8 +139,55 @@ __all__ = [
     "with_vectors",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _ANALYSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.analyses.{_ANALYSES[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "analyses.given_rows": ("Given", "knn_of_given"),
+        "analyses.knn": ("Pairs", "knn_join"),
+        "analyses.near_duplicates": ("Duplicates", "duplicates"),
+        "analyses.plane": ("layout",),
+        "analyses.topics": ("Cluster", "Clusters", "clusters"),
+        "combined_query": ("asked_of",),
+        "embedding.found_passages": (
+            "FoundPassages",
+            "Passage",
+            "passage_of",
+            "search_fields",
+            "shown",
+            "shown_spans",
+        ),
+        "embedding.passages": ("Embedded", "Known"),
+        "embedding.stored_vectors": ("Searched",),
+        "embedding.texts": (
+            "KnownVectors",
+            "dimensions_of",
+            "embed_texts",
+            "embedder_of",
+            "missing_vectors",
+            "recorded",
+            "table_embedder",
+            "with_vectors",
+        ),
+        "embedding.vectors_in_sql": ("vector_of",),
+        "explained_row": ("Explained",),
+        "explanation": ("explained",),
+        "found_row": ("FoundRow", "SearchedWords"),
+        "models.allowed": ("allow_model", "check_allowed"),
+        "models.cross_encoders": ("cross_encoder",),
+        "ranking.known_words": (
+            "Suggestion",
+            "Term",
+            "checked_kind",
+            "checked_word",
+            "suggestions",
+            "vocabulary",
+        ),
+        "ranking.neighbours": ("Neighbours",),
+        "ranking.options": ("DEFAULT_RANKING", "Ranking", "RankingOptions"),
+        "ranking.parts": ("Kept",),
+        "ranking.target": ("SearchTarget", "WHOLE", "keyword_columns", "search_target"),
+        "request": ("asked_for", "passage_finder", "results", "searched_words"),
+        "row_scores": ("bm25",),
+        "snippets": ("highlight", "snippet"),
+    },
+)

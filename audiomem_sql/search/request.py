@@ -8,26 +8,27 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.arrays import F32Array
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.indexes.words import Expression, Words, plain_query
+from audiomem_sql.indexes.words import Expression, plain_query
 from audiomem_sql.observe import hooks
 from audiomem_sql.scan import Filter, Readable, RowFilter
 from audiomem_sql.search.combined_query import MEANING
 from audiomem_sql.search.combined_request import Combination, combination, combined_query
 from audiomem_sql.search.embedding.found_passages import FoundPassages
 from audiomem_sql.search.embedding.texts import query_vector
+from audiomem_sql.search.found_row import SearchedWords
 from audiomem_sql.search.ranking.column_weights import searched_weights
 from audiomem_sql.search.ranking.column_words import column_words
 from audiomem_sql.search.ranking.combined_search import Combined, combined, combined_rows
 from audiomem_sql.search.ranking.hybrid_search import Candidates, candidates, fused_rows
 from audiomem_sql.search.ranking.keyword_search import ranked_by_keywords
 from audiomem_sql.search.ranking.neighbours import Neighbours, first_of
-from audiomem_sql.search.ranking.options import Ranking
+from audiomem_sql.search.ranking.options import DEFAULT_RANKING, Ranking
 from audiomem_sql.search.ranking.reranking import reranked
 from audiomem_sql.search.ranking.target import (
     SearchTarget,
@@ -39,8 +40,6 @@ from audiomem_sql.search.ranking.target import (
 )
 from audiomem_sql.search.ranking.vector_search import nearest
 from audiomem_sql.storage.segment import TableOptions
-
-DEFAULT_RANKING = Ranking()
 
 
 def results(
@@ -227,22 +226,6 @@ def _found(asked: Asked, k: int | None) -> Iterator[Neighbours]:
         row_filter=asked.row_filter,
         k=k,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class SearchedWords:
-    """The words that a search looks for.
-
-    expression: None for one by meaning alone. text_columns: the indices of the columns, by name; words: how
-    their texts become words. passages: tells which passages of long texts are found; None where none is
-    cut, or words alone count. scores: what ``bm25`` found, by the weights of columns.
-    """
-
-    expression: Expression | None = None
-    text_columns: Mapping[str, int] = field(default_factory=dict)
-    words: Mapping[str, Words] = field(default_factory=dict)
-    passages: FoundPassages | None = None
-    scores: dict[tuple[float, ...], tuple[I64Array, F64Array]] = field(default_factory=dict)
 
 
 def searched_words(

@@ -14,8 +14,8 @@ import numpy as np
 
 from audiomem_sql.arrays import F64Array, I64Array
 from audiomem_sql.errors import DataTypeError
-from audiomem_sql.search.ranking.keyword_search import keyword_ranking
-from audiomem_sql.search.snippets import FoundRow, without_row
+from audiomem_sql.search.found_row import FoundRow
+from audiomem_sql.search.snippets import without_row
 
 
 def bm25(row: object = None, *weights: object) -> float:
@@ -44,6 +44,8 @@ def _scores(row: FoundRow, weights: tuple[float, ...]) -> tuple[I64Array, F64Arr
     assert searched.expression is not None
     named = {name: weights[column] for name, column in searched.text_columns.items() if column < len(weights)}
     expression = replace(searched.expression, column_weights=named)
+    from audiomem_sql.search.ranking.keyword_search import keyword_ranking
+
     ranking = keyword_ranking(row.row.readable, searched.text_columns, expression)
     order = np.argsort(ranking.rowids)
     return ranking.rowids[order], ranking.scores[order]

@@ -7,78 +7,16 @@ word of a hybrid one, and none of a search by meaning alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from audiomem_sql.errors import DataTypeError, QueryError
 from audiomem_sql.indexes import words
-from audiomem_sql.indexes.words import Expression, parse_query
-from audiomem_sql.scan import Readable
-from audiomem_sql.search.embedding.found_passages import FoundPassages, Passage
-from audiomem_sql.search.request import SearchedWords
+from audiomem_sql.search.found_row import FoundRow
 
-
-class Row(Protocol):
-    """The row that a cursor is at."""
-
-    @property
-    def readable(self) -> Readable:
-        """What is searched."""
-
-    @property
-    def rowid(self) -> int:
-        """Its rowid."""
-
-    def value(self, column: int) -> Any:
-        """What a column holds, as SQL has it."""
-
-    def passage(self, found: FoundPassages) -> Passage | None:
-        """The passage that a search found; None where the text is not cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundRow:
-    """A row of a search.
-
-    names: of all columns. searched: the words that the search looks for.
-    """
-
-    row: Row
-    names: Sequence[str]
-    searched: SearchedWords
-
-    @property
-    def expression(self) -> Expression | None:
-        """The words, None for a search by meaning alone."""
-        return self.searched.expression
-
-    @property
-    def text_columns(self) -> Mapping[str, int]:
-        """The indices, by name, of the columns that the words are looked for in."""
-        return self.searched.text_columns
-
-    def passage(self) -> Passage | None:
-        """The passage that the search found; None where the text is not cut."""
-        found = self.searched.passages
-        return None if found is None else self.row.passage(found)
-
-    def texts(self) -> dict[str, str | None]:
-        """What the columns hold that are searched by their words."""
-        values = ((name, self.row.value(column)) for name, column in self.text_columns.items())
-        return {name: value if isinstance(value, str) else None for name, value in values}
-
-    def text(self, column: object) -> tuple[str, str | None]:
-        """Name and text of column number ``column``. QueryError if there is none."""
-        if not isinstance(column, int) or not 0 <= column < len(self.names):
-            raise QueryError(
-                f"the table has no column {column!r}",
-                remedy=f"Columns are counted from 0 to {len(self.names) - 1}.",
-            )
-        value = self.row.value(column)
-        if isinstance(value, bytes):
-            raise DataTypeError(f"column {self.names[column]} holds bytes, no text")
-        return self.names[column], None if value is None else str(value)
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.words import Expression
+    from audiomem_sql.search.embedding.found_passages import Passage
 
 
 def highlight(text: object, query: object, open_: object = "[", close: object = "]") -> str | None:
@@ -97,7 +35,7 @@ def highlight(text: object, query: object, open_: object = "[", close: object = 
     if text is None or query is None or isinstance(query, FoundRow):  # which SQL takes for NULL
         return None
     value, query_text, before, behind = _texts(text, _query(query, "highlight"), open_, close)
-    return words.highlight(value, parse_query(query_text, ["text"]), before, behind)
+    return words.highlight(value, words.parse_query(query_text, ["text"]), before, behind)
 
 
 def snippet(
@@ -121,7 +59,7 @@ def snippet(
     value, query_text, before, behind, omitted = _texts(
         text, _query(query, "snippet"), open_, close, ellipsis
     )
-    return words.snippet(value, parse_query(query_text, ["text"]), before, behind, omitted, size)
+    return words.snippet(value, words.parse_query(query_text, ["text"]), before, behind, omitted, size)
 
 
 def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size: int) -> str | None:
@@ -141,7 +79,7 @@ def _snippet_of_row(found_row: FoundRow, column: object, marks: list[str], size:
         if shown is not None:
             return shown
     if expression is None or name not in found_row.text_columns:
-        expression, name, texts = parse_query('""', ["text"]), "text", {"text": value}
+        expression, name, texts = words.parse_query('""', ["text"]), "text", {"text": value}
     return words.snippet(value, expression, open_, close, ellipsis, size, row=texts, column=name, words=known)
 
 
@@ -160,7 +98,7 @@ def _snippet_of_passage(
     column, texts, known = row
     part = text[passage.start : passage.end]
     if expression is None or column not in texts:
-        expression, column, texts = parse_query('""', ["text"]), "text", {}
+        expression, column, texts = words.parse_query('""', ["text"]), "text", {}
     open_, close, ellipsis = marks
     texts = texts | {column: part}
     there = words.instances(expression, texts, column, known)

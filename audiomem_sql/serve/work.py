@@ -10,12 +10,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
 from audiomem_sql.errors import InterruptError
 from audiomem_sql.machine.interrupts import watched
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.serve.problems import Problem
 
 _Result = TypeVar("_Result")
@@ -104,7 +104,7 @@ class Workers:
     """
 
     def __init__(self, threads: int, waiting: int, seconds: float) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="audiomem-serve")
+        self._executor = ThreadPool(threads, thread_name_prefix="audiomem-serve")
         self._free = asyncio.Semaphore(threads)
         self._most = threads + waiting
         self._seconds = seconds

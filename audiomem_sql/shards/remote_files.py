@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import AudioMemError, DamagedFileError, InFile, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.machine.urls import below, shown
 from audiomem_sql.shards.files import MANIFEST, ShardedFiles
 from audiomem_sql.shards.manifest import Manifest, ShardEntry
@@ -185,7 +185,7 @@ class RemoteShardedFiles(ShardedFiles):
         url = below(self.url, MANIFEST)
         entries = read_remote_manifest(url)[0].shards
         urls = [url, *(below(self.url, entry.file) for entry in entries)]
-        with ThreadPoolExecutor(min(len(urls), _ASKED_AT_ONCE)) as threads:
+        with ThreadPool(min(len(urls), _ASKED_AT_ONCE)) as threads:
             return sum(threads.map(lambda each: RemoteFile(each).size, urls))
 
     def exists(self) -> bool:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import Batch, Row, batch_of
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import int64_view
 from audiomem_sql.errors import AudioMemError
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.shards.buckets import BoundColumn, Placement
 from audiomem_sql.shards.changes import changes_of
 from audiomem_sql.shards.manifest import Manifest
@@ -170,7 +170,7 @@ class ShardedSnapshot(Snapshot):
         """Open the shards with these numbers that are far away, at the same time: each takes round trips."""
         closed = [number for number in numbers if number not in self._opened]
         if len(closed) > 1 and self.shard_files[closed[0]].files.is_remote:
-            with ThreadPoolExecutor(min(len(closed), _OPENED_AT_ONCE)) as threads:
+            with ThreadPool(min(len(closed), _OPENED_AT_ONCE)) as threads:
                 list(threads.map(self.shard, closed))
 
     def chosen(self, filters: Sequence[BoundColumn]) -> list[int]:
@@ -208,7 +208,7 @@ class ShardedSnapshot(Snapshot):
         if self.placement.columns:
             numbers, opened = self._open_first(), len(self._opened)
         else:
-            numbers = np.unique(self.placement.of_rows(rowids, ())).tolist()
+            numbers = distinct(self.placement.of_rows(rowids, ())).tolist()
             opened = 0
         numbers = [number for number in numbers if number not in self.left_out]
         for place, number in enumerate(numbers):

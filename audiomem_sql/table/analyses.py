@@ -15,7 +15,6 @@ import pyarrow as pa
 from audiomem_sql import search
 from audiomem_sql.errors import InFile, QueryError
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.search import Searched
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.rows import USUAL_K, Current
 
@@ -58,13 +57,13 @@ class Analysed:
     where: str | None = None
     parameters: Sequence[Any] = ()
 
-    def searched(self) -> Searched:
+    def searched(self) -> search.Searched:
         """The rows as a search takes them. QueryError for a condition that is none."""
         with InFile(self.path):
             if self.where is not None and not isinstance(self.where, str):
                 raise QueryError(f"{self.where!r:.60} is no condition", remedy="Pass one as text.")
             filters, row_filter = filters_of_text(self.where, self.parameters, self.current.schema.visible)
-        return Searched(self.current, self.options, self.path, filters, row_filter)
+        return search.Searched(self.current, self.options, self.path, filters, row_filter)
 
     def neighbours(
         self, column: str | None, other: Analysed, other_column: str | None, k: int | None

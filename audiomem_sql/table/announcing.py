@@ -11,23 +11,16 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.storage.segment import (
-    Comments,
-    FileState,
-    TableFile,
-    announce,
-    announced_copy,
-    can_append,
-    copied_file,
-    repaired_comments,
-    retract,
-)
+from audiomem_sql.storage import segment as storing
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.versions import head_of
 from audiomem_sql.writing.commit import now
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment import TableFile
 
 #: Lets a file take the place of another: temporary name, path.
 PutInPlace = Callable[[str, str], None]
@@ -51,7 +44,7 @@ def announcement_of(
     """The way for ``file``. beside: its deltas are files, and so is what is said of the log."""
     if beside:
         return AnnouncedBeside(opened)
-    return AnnouncedBehind() if can_append(file) else AnnouncedAnew(opened, put_in_place)
+    return AnnouncedBehind() if storing.can_append(file) else AnnouncedAnew(opened, put_in_place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +79,15 @@ class AnnouncedBehind(Announcement):
 
     def announce(self, file: TableFile, session: bytes) -> TableFile:
         """Append the page."""
-        record = announce(file, session, _writer())
-        state = FileState.of(file.path)
+        record = storing.announce(file, session, _writer())
+        state = storing.FileState.of(file.path)
         assert state is not None
         front = record if file.front is not None else None
         return replace(file, state=state, front=front, announced=record, torn=False)
 
     def retract(self, file: TableFile) -> None:
         """Cut the page off."""
-        retract(file)
+        storing.retract(file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +99,20 @@ class AnnouncedAnew(Announcement):
 
     def announce(self, file: TableFile, session: bytes) -> TableFile:
         """Write the file with the page."""
-        temporary, _ = announced_copy(file, session, _writer(), _comments(file), now())
+        temporary, _ = storing.announced_copy(file, session, _writer(), _comments(file), now())
         self.put_in_place(temporary, file.path)
         return self.opened.files.table_file(self.opened.cache, self.opened.snapshot)
 
     def retract(self, file: TableFile) -> None:
         """Write the file without the page."""
         head = replace(file.head, generation=file.next_generation)
-        temporary = copied_file(file, file.path, file.path, _comments(file), head=head)
+        temporary = storing.copied_file(file, file.path, file.path, _comments(file), head=head)
         self.put_in_place(temporary, file.path)
 
 
-def _comments(file: TableFile) -> Comments:
+def _comments(file: TableFile) -> storing.Comments:
     """The comments of the file, as they must be."""
-    return Comments(*repaired_comments(file.path, file.newest.catalog.comments))
+    return storing.Comments(*storing.repaired_comments(file.path, file.newest.catalog.comments))
 
 
 def _writer() -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from audiomem_sql import search
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.errors import InFile
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.observe import hooks
 from audiomem_sql.scan import filters_of_text
-from audiomem_sql.search import KnownVectors, recorded, table_embedder, with_vectors
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.table.written import tell_written
@@ -42,6 +42,9 @@ from audiomem_sql.writing.streaming import (
     numbered,
     stream_of,
 )
+
+if TYPE_CHECKING:
+    from audiomem_sql.search import KnownVectors
 
 #: The rowids that a commit deletes, int64 (n,), ascending, of the snapshot that it is made on.
 Deleted = Callable[[Snapshot], I64Array]
@@ -141,9 +144,9 @@ class Appends:
         self._session.check_no_transaction()
         full = opened.snapshot.schema
         if full.vectors and full.visible is schema:
-            embedder = table_embedder(opened.options, full, opened.path)
-            table = with_vectors(table, full, embedder, progress, opened.options.passages, known)
-            opened.options = recorded(opened.options, embedder)
+            embedder = search.table_embedder(opened.options, full, opened.path)
+            table = search.with_vectors(table, full, embedder, progress, opened.options.passages, known)
+            opened.options = search.recorded(opened.options, embedder)
         return Append(table, schema, deleted, pack_sources(sources) if sources else None, message)
 
     def _made(self, append: Append, progress: Progress | None) -> int:
@@ -217,10 +220,10 @@ class Appends:
         """Batch by batch; None if the rows are to be read first."""
         session, opened = self._session, self._opened
         full, schema, passages = opened.snapshot.schema, opened.schema, opened.options.passages
-        embedder = table_embedder(opened.options, full, opened.path) if full.vectors else None
+        embedder = search.table_embedder(opened.options, full, opened.path) if full.vectors else None
 
         def complete(table: pa.Table) -> pa.Table:
-            return table if embedder is None else with_vectors(table, full, embedder, None, passages)
+            return table if embedder is None else search.with_vectors(table, full, embedder, None, passages)
 
         with session.writing():
             if self._can_stream() and opened.snapshot.schema == full:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiomem_sql.columns.shown import common_array, common_type
-from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, arrow_type
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Form:
     def field(self, field: pa.Field, column_type: ColumnType) -> pa.Field:
         """The field of a logical column, from that of ``Schema.shown``."""
         field = field.with_type(self.type(column_type))
-        return field.with_metadata({**field.metadata, STORED: b"1"}) if self.stored else field
+        return field.with_metadata({**field.metadata, **STORED_MARK}) if self.stored else field
 
 
 def _as_stored(array: Any, column_type: ColumnType) -> Any:

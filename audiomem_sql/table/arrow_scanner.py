@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from audiomem_sql.errors import QueryError, SchemaError, UnsupportedError
-from audiomem_sql.scan import Filter, RowFilter, scan
+from audiomem_sql.scan import Filter, RowFilter, count_rows, scan
 from audiomem_sql.scan.arrow_filter import filters_of_expression
 from audiomem_sql.table.arrow_form import Form
 from audiomem_sql.versions import Snapshot
@@ -143,9 +143,7 @@ class FlacScanner:
         """How many rows there are."""
         if not self._filters and self._row_filter is None:
             return self._snapshot.rows
-        return sum(
-            len(batch) for batch in scan(self._snapshot, (), self._filters, row_filter=self._row_filter)
-        )
+        return count_rows(self._snapshot, self._filters, self._row_filter)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """The Arrow PyCapsule interface: the rows, batch by batch."""

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
+from audiomem_sql import upkeep
 from audiomem_sql.errors import AudioMemError, DamagedFileError, UpkeepWarning
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.storage.segment import ReadableSegment
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import LAST_MERGE_BYTES, like_deltas, merge
 from audiomem_sql.warn_once import warn_or_log, warned
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.transaction import Transaction
@@ -92,10 +92,10 @@ class CommitUpkeep:
         those before it from those behind.
         """
         opened, lock = self._session.opened, self._session.lock
-        most = LAST_MERGE_BYTES if at_the_end else None
-        while deltas := like_deltas(opened.snapshot, self._unreadable, most):
+        most = upkeep.LAST_MERGE_BYTES if at_the_end else None
+        while deltas := upkeep.like_deltas(opened.snapshot, self._unreadable, most):
             try:
-                merge(opened.files, lock, opened.snapshot, opened.options, deltas)
+                upkeep.merge(opened.files, lock, opened.snapshot, opened.options, deltas)
             except DamagedFileError:
                 self._unreadable.update(delta.catalog.segment_id for delta in deltas if _is_damaged(delta))
                 raise

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from audiomem_sql import upkeep
 from audiomem_sql.errors import OptionError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.table.sharded_creation import check_one_file, is_folder_name
 from audiomem_sql.table.upkeep import Upkeep
-from audiomem_sql.upkeep import repair
-from audiomem_sql.upkeep.repair import Repair
 from audiomem_sql.versions import Snapshot, TableFiles
 
 if TYPE_CHECKING:
-    from audiomem_sql.upkeep import Stream
+    from audiomem_sql.upkeep import Repair, Stream
 
 
 def repair_copy(
@@ -27,7 +26,7 @@ def repair_copy(
 
         return repaired_copy(snapshot, target, progress)
     check_one_file(target)
-    return repair.repair_copy(snapshot, files, target, progress)
+    return upkeep.repair_copy(snapshot, files, target, progress)
 
 
 class Copying:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from audiomem_sql import search
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.columns.schema import Schema, parse_columns
@@ -19,9 +20,8 @@ from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.malloc import spare
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.scan import in_rowid_order, scan
-from audiomem_sql.search import dimensions_of
 from audiomem_sql.shards import ShardedSnapshot, check_no_shard
-from audiomem_sql.storage.segment import AUTO, ON, SegmentWriter, TableOptions, Version, cuts_texts
+from audiomem_sql.storage import segment as storing
 from audiomem_sql.table.reader import TableReader
 from audiomem_sql.table.session import Session
 from audiomem_sql.versions import TableFiles
@@ -44,13 +44,13 @@ def create_file(
         from audiomem_sql.table.stored_creation import create_stored
 
         url = os.fspath(path)
-        create_stored(url, *completed(schema, TableOptions.parse(options), shown(url)))
+        create_stored(url, *completed(schema, storing.TableOptions.parse(options), shown(url)))
         return
     files = TableFiles.at(path)
     _check_free(files)
-    chosen = TableOptions.parse(options, os.path.dirname(files.base))
+    chosen = storing.TableOptions.parse(options, os.path.dirname(files.base))
     schema, chosen = completed(schema, chosen, files.base)
-    writer = SegmentWriter(
+    writer = storing.SegmentWriter(
         files.base,
         schema,
         chosen.write_options(),
@@ -59,22 +59,22 @@ def create_file(
         like=like,
     )
     try:
-        writer.finish([Version(1, now(), 0, 0)])
+        writer.finish([storing.Version(1, now(), 0, 0)])
         writer.publish(replace=False)
     except BaseException:
         writer.abandon()
         raise
 
 
-def completed(schema: Schema, chosen: TableOptions, path: str) -> tuple[Schema, TableOptions]:
+def completed(schema: Schema, chosen: storing.TableOptions, path: str) -> tuple[Schema, storing.TableOptions]:
     """Columns with those of vectors, and options that say how these are made."""
     if LIMITS[chosen.profile].sparing:
         spare()
     if len(schema.vectors) < len(schema.semantic_columns):
-        width = dimensions_of(chosen.model, chosen.model_backend, path)
-        cuts = cuts_texts(chosen.passages, chosen.model)
-        if cuts and chosen.passages == AUTO:
-            chosen = replace(chosen, passages=ON)
+        width = search.dimensions_of(chosen.model, chosen.model_backend, path)
+        cuts = storing.cuts_texts(chosen.passages, chosen.model)
+        if cuts and chosen.passages == storing.AUTO:
+            chosen = replace(chosen, passages=storing.ON)
         schema = schema.with_vectors(width, passages=cuts)
     return schema, chosen
 

@@ -13,7 +13,7 @@ from audiomem_sql.errors import AudioMemError
 from audiomem_sql.machine.urls import is_playlist, is_url
 from audiomem_sql.protection.levels import NONE
 from audiomem_sql.shards import ShardedSnapshot
-from audiomem_sql.storage.segment import ReadableSegment, TableOptions
+from audiomem_sql.storage.segment import ReadableSegment, TableOptions, Version
 from audiomem_sql.table.contract import ReadableTable
 from audiomem_sql.table.exposure import exposure
 from audiomem_sql.versions import Snapshot, StoredSnapshot, TableFiles
@@ -34,7 +34,7 @@ def describe(table: ReadableTable) -> dict[str, Any]:
         "missing": [[gap.start, gap[-1]] for gap in snapshot.gaps],
         "columns": columns,
         "constraints": [check.sql() for check in schema.checks] + [key.sql() for key in schema.keys],
-        "versions": _versions(snapshot),
+        "versions": versions_of(snapshot),
         "generation": 0 if snapshot.table_file is None else snapshot.table_file.generation,
         "segments": segments,
         "shards": _shards(snapshot),
@@ -117,10 +117,22 @@ def _columns(snapshot: Snapshot, schema: Schema) -> list[dict[str, Any]]:
     ]
 
 
-def _versions(snapshot: Snapshot) -> list[dict[str, Any]]:
+class Versioned(Protocol):
+    """What versions are asked of: a snapshot, or a table."""
+
+    @property
+    def versions(self) -> list[Version]:
+        """Every commit that is kept, oldest first."""
+
+    @property
+    def tags(self) -> dict[str, int]:
+        """Names of versions."""
+
+
+def versions_of(table: Versioned) -> list[dict[str, Any]]:
     """Every version that is kept, oldest first, with its tags."""
     tags: dict[int, list[str]] = {}
-    for name, number in sorted(snapshot.tags.items()):
+    for name, number in sorted(table.tags.items()):
         tags.setdefault(number, []).append(name)
     return [
         {
@@ -131,7 +143,7 @@ def _versions(snapshot: Snapshot) -> list[dict[str, Any]]:
             "tags": tags.get(version.number, []),
             "message": version.message,
         }
-        for version in snapshot.versions
+        for version in table.versions
     ]
 
 

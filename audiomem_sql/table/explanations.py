@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import pyarrow as pa
 
-from audiomem_sql.search import Explained, Ranking, RankingOptions, allow_model
+from audiomem_sql import search
+
+if TYPE_CHECKING:
+    from audiomem_sql.search import Explained, RankingOptions
 
 #: The columns of an explanation.
 EXPLANATION = pa.schema(
@@ -40,11 +43,11 @@ EXPLANATION = pa.schema(
 )
 
 
-def named_ranking(**options: Unpack[RankingOptions]) -> Ranking:
+def named_ranking(**options: Unpack[RankingOptions]) -> search.Ranking:
     """How to rank. Naming a model in Python allows that it is loaded, as creating a table with one does."""
-    ranking = Ranking.of(**options)
+    ranking = search.Ranking.of(**options)
     if isinstance(ranking.rerank, str):
-        allow_model(ranking.rerank)
+        search.allow_model(ranking.rerank)
     return ranking
 
 

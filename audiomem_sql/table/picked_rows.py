@@ -68,11 +68,6 @@ def last_rowids(readable: Readable, count: int) -> I64Array:
     return np.concatenate(parts)[::-1] if parts else np.empty(0, np.int64)
 
 
-def count_rows(readable: Readable, filters: Sequence[Filter], row_filter: RowFilter | None) -> int:
-    """How many rows pass a filter."""
-    return sum(len(batch) for batch in scan(readable, (), filters, row_filter=row_filter))
-
-
 def sampled_rowids(
     readable: Readable, count: int, seed: int, filters: Sequence[Filter], row_filter: RowFilter | None
 ) -> I64Array:

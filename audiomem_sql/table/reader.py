@@ -15,7 +15,6 @@ import pyarrow as pa
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DataTypeError, InFile, StorageError
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
-from audiomem_sql.search import RankingOptions
 from audiomem_sql.storage.segment import Migration, TableOptions, Version
 from audiomem_sql.table.analyses import Analysed
 from audiomem_sql.table.analysing import Analysing
@@ -29,6 +28,7 @@ from audiomem_sql.versions import Snapshot, TableFiles
 if TYPE_CHECKING:
     import pandas as pd
 
+    from audiomem_sql.search import RankingOptions
     from audiomem_sql.storage.segment import Arrived
     from audiomem_sql.table.arrow_dataset import FlacDataset
     from audiomem_sql.versions import Tiers

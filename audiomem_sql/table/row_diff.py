@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.column import fold
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.sql_values import sql_values
@@ -62,7 +62,7 @@ def differences(table: TableReader, first: int, second: int) -> Iterator[RowDiff
     if low == high:
         return
     touched = changes(table.snapshot, low + 1, high, values=False)
-    rowids = np.unique(np.array([change.rowid for change in touched], np.int64))
+    rowids = distinct(np.array([change.rowid for change in touched], np.int64))
     key = key_of(new.schema)
     lost: dict[tuple[Any, ...], int] = {}
     came: dict[tuple[Any, ...], int] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from audiomem_sql import search
 from audiomem_sql.arrays import F32Array, I64Array
 from audiomem_sql.columns.own_metadata import given_back
 from audiomem_sql.columns.schema import Schema
@@ -19,30 +20,22 @@ from audiomem_sql.columns.types import Kind
 from audiomem_sql.errors import InFile, QueryError, SchemaError
 from audiomem_sql.machine.memory import check_room, out_of_memory
 from audiomem_sql.observe import hooks
-from audiomem_sql.scan import Filter, RowFilter, fetch_rows, filters_of_text, first_rows, parse_order, scan
-from audiomem_sql.scan.lookup import value_at
-from audiomem_sql.search import (
-    DEFAULT_RANKING,
-    WHOLE,
-    Explained,
-    Ranking,
-    asked_for,
-    asked_of,
-    checked_word,
-    explained,
-    keyword_columns,
-    passage_finder,
-    results,
-    search_fields,
-    shown_spans,
-    suggestions,
+from audiomem_sql.scan import (
+    Filter,
+    RowFilter,
+    count_rows,
+    fetch_rows,
+    filters_of_text,
+    first_rows,
+    parse_order,
+    scan,
 )
+from audiomem_sql.scan.lookup import value_at
 from audiomem_sql.shards import ShardedSnapshot
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.picked_rows import (
     check_count,
     checked_seed,
-    count_rows,
     last_rowids,
     sample_size,
     sampled_rowids,
@@ -53,11 +46,14 @@ from audiomem_sql.writing.transaction import Transaction
 if TYPE_CHECKING:
     import pandas as pd
 
+    from audiomem_sql.search import Explained, Ranking
+
 #: What a query reads: a snapshot, or a snapshot with the changes of an open transaction.
 Current: TypeAlias = Snapshot | Transaction
 #: Rows of a search, neighbours of a row, and words that are suggested, where it is not said how many.
 USUAL_K = 10
 USUAL_SUGGESTIONS = 5
+_DEFAULT_RANKING = search.DEFAULT_RANKING
 #: The least bytes that a value takes in Arrow; the text of strings comes on top, and others take less.
 _LEAST_WIDTHS = {
     **dict.fromkeys((Kind.INTEGER, Kind.REAL, Kind.TIMESTAMP), 8),
@@ -244,7 +240,7 @@ class Rows:
         column: str | None = None,
         vector: Any = None,
         weights: Mapping[str, float] | None = None,
-        ranking: Ranking = DEFAULT_RANKING,
+        ranking: Ranking = _DEFAULT_RANKING,
     ) -> pa.Table:
         """The ``k`` rows that answer ``query`` best, the best first, with their distances.
 
@@ -254,12 +250,12 @@ class Rows:
         k = self._count(k)
         full = self.current.schema
         with InFile(self.path):
-            query, column = asked_of(full, query, column, vector, weights)
-            number = WHOLE if column is None else full.index(column)
+            query, column = search.asked_of(full, query, column, vector, weights)
+            number = search.WHOLE if column is None else full.index(column)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
             numbers, schema = self._projection(columns)
             answers = list(
-                results(
+                search.results(
                     self.current,
                     full,
                     number,
@@ -273,9 +269,11 @@ class Rows:
                     ranking=ranking,
                 )
             )
-            passages = passage_finder(full, number, query, self.options, self.path) if full.passages else None
+            passages = (
+                search.passage_finder(full, number, query, self.options, self.path) if full.passages else None
+            )
         schema = schema.remove_metadata()
-        for field in search_fields(full):
+        for field in search.search_fields(full):
             schema = schema.append(field)
         if not answers:
             return schema.empty_table()
@@ -287,7 +285,7 @@ class Rows:
         distances = np.concatenate([answer.distances for answer in answers])[readable]
         arrays.append(_distances(distances))
         if full.passages:
-            arrays.append(pa.array(shown_spans(passages, self.current, rowids[readable]), pa.string()))
+            arrays.append(pa.array(search.shown_spans(passages, self.current, rowids[readable]), pa.string()))
         return pa.Table.from_arrays(arrays, schema=schema)
 
     def explain(
@@ -300,19 +298,19 @@ class Rows:
         column: str | None = None,
         vector: Any = None,
         weights: Mapping[str, float] | None = None,
-        ranking: Ranking = DEFAULT_RANKING,
+        ranking: Ranking = _DEFAULT_RANKING,
         plain: bool = True,
     ) -> Iterator[Explained]:
         """Why the ``k`` rows are those that answer ``query`` best."""
         k = self._count(k)
         full = self.current.schema
         with InFile(self.path):
-            query, column = asked_of(full, query, column, vector, weights)
+            query, column = search.asked_of(full, query, column, vector, weights)
             filters, row_filter = filters_of_text(where, parameters, self.schema)
-            asked = asked_for(
+            asked = search.asked_for(
                 self.current,
                 full,
-                WHOLE if column is None else full.index(column),
+                search.WHOLE if column is None else full.index(column),
                 query,
                 self.options,
                 self.path,
@@ -322,15 +320,15 @@ class Rows:
                 plain=plain,
                 ranking=ranking,
             )
-            yield from explained(asked, k)
+            yield from search.explained(asked, k)
 
     def suggest(self, word: str, k: int | None, column: str | None) -> list[str]:
         """The words of the columns that are written most like ``word``."""
-        word = checked_word(word, self.path)
+        word = search.checked_word(word, self.path)
         k = self._count(k, USUAL_SUGGESTIONS)
         with InFile(self.path):
-            columns = keyword_columns(self.current.schema, column, self.path)
-            return [found.word for found in suggestions(self.current, columns, word, k)]
+            columns = search.keyword_columns(self.current.schema, column, self.path)
+            return [found.word for found in search.suggestions(self.current, columns, word, k)]
 
     @hooks.staged("query", _path)
     def top(

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql import search
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.creation import check_definitions
 from audiomem_sql.errors import SchemaError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.migrations.changes import IndexColumn, SchemaChange, SetSemantic, checked_change
 from audiomem_sql.scan import scan
-from audiomem_sql.search import allow_model, embedder_of, missing_vectors
 from audiomem_sql.storage.segment import (
     TableOptions,
     check_backend,
@@ -138,11 +138,11 @@ class SchemaChanges:
         """The options of the table from now on, numbers of a vector, and what is said of the rest."""
         opened = self._opened
         if model is not None:
-            allow_model(model)
+            search.allow_model(model)
         model = model or opened.options.model
         backend = model_backend or _backend_of(model, opened.options)
         check_backend(model, backend)
-        embedder = embedder_of(model, backend)
+        embedder = search.embedder_of(model, backend)
         width, digest = embedder.dimensions, embedder.digest.hex()
         options = replace(opened.options, model=model, model_backend=backend, model_digest=digest)
         told = ""
@@ -194,9 +194,11 @@ class SchemaChanges:
         """Of the rows with a text that has no vector yet, int64 (n,), ascending."""
         snapshot = self._opened.snapshot
         found = [
-            batch.rowids for filters in missing_vectors(snapshot) for batch in scan(snapshot, (), filters)
+            batch.rowids
+            for filters in search.missing_vectors(snapshot)
+            for batch in scan(snapshot, (), filters)
         ]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+        return distinct(np.concatenate([np.empty(0, np.int64), *found]))
 
     def _embed(self, rowids: I64Array, message: str) -> None:
         """Write rows again, so that they get vectors, in a commit of their own."""

@@ -12,7 +12,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from audiomem_sql import upkeep
 from audiomem_sql.errors import AudioMemError, BusyError, StorageError, UnsupportedError
 from audiomem_sql.machine.durable import replace_durably
 from audiomem_sql.machine.progress import Progress
@@ -24,7 +26,6 @@ from audiomem_sql.table.commit_log import CommitLog
 from audiomem_sql.table.commit_upkeep import CommitUpkeep, tell
 from audiomem_sql.table.leaving import Leaving
 from audiomem_sql.table.open_table import OpenTable
-from audiomem_sql.upkeep.compaction import Retention, checkpoint, merge, vacuum
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, LoggedCommit, PreparedCommit, commit_time, now, write_commit
@@ -32,6 +33,9 @@ from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 from audiomem_sql.writing.transaction import Transaction
 from audiomem_sql.writing.writer_turn import WriterTurn
+
+if TYPE_CHECKING:
+    from audiomem_sql.upkeep import Retention
 
 
 class Session:
@@ -243,7 +247,7 @@ class Session:
         if not self.empty_log():
             snapshot, level = opened.snapshot, opened.options.compression_level
             oldest = snapshot.versions[0].number
-            vacuum(opened.files, self.lock, snapshot, opened.options, oldest, level=level)
+            upkeep.vacuum(opened.files, self.lock, snapshot, opened.options, oldest, level=level)
             opened.reload()
 
     def write_segment(
@@ -281,7 +285,7 @@ class Session:
         snapshot = opened.snapshot
         if snapshot.log is not None and not snapshot.logged:
             self.log.retract()
-        done = checkpoint(opened.files, self.lock, opened.snapshot, opened.options)
+        done = upkeep.checkpoint(opened.files, self.lock, opened.snapshot, opened.options)
         if done or snapshot.log is not None:
             opened.reload()
         return done
@@ -313,7 +317,7 @@ class Session:
         self.empty_log()
         _, *deltas = opened.snapshot.segments
         if len(deltas) > 1:
-            merge(opened.files, self.lock, opened.snapshot, opened.options, deltas)
+            upkeep.merge(opened.files, self.lock, opened.snapshot, opened.options, deltas)
 
     def rewrite(
         self,
@@ -329,7 +333,9 @@ class Session:
         self.empty_log()
         files, snapshot = opened.files, opened.snapshot
         oldest = retain.oldest(snapshot, now())
-        vacuum(files, self.lock, snapshot, options, oldest, level=level, heard=heard, progress=progress)
+        upkeep.vacuum(
+            files, self.lock, snapshot, options, oldest, level=level, heard=heard, progress=progress
+        )
         opened.options = options
         return oldest
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +12,11 @@ from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.views import valid
-from audiomem_sql.indexes.vectors import VectorCodec, fitted_codec
 from audiomem_sql.machine.spooled_arrays import ArrayRows
 from audiomem_sql.storage.segment import matrix
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 
 def codecs_for(batches: Sequence[Batch], schema: Schema, codes: str) -> dict[int, VectorCodec]:
@@ -21,6 +24,8 @@ def codecs_for(batches: Sequence[Batch], schema: Schema, codes: str) -> dict[int
 
     codes: the option ``vector_codes``.
     """
+    from audiomem_sql.indexes.vectors import fitted_codec
+
     codecs: dict[int, VectorCodec] = {}
     for number, column in enumerate(schema.columns):
         if not column.is_hidden or holds_passages(column):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.batch import Batch, Row
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import stored_rows
 from audiomem_sql.errors import AudioMemError, SchemaError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.interrupts import result_of
 from audiomem_sql.machine.limits import LIMITS
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.shards import Pin, ShardedSnapshot, ShardFile
 from audiomem_sql.storage.log import LogRecord
 from audiomem_sql.storage.segment import TableOptions
@@ -35,6 +35,9 @@ from audiomem_sql.writing.commit import (
     PreparedCommit,
     commit_time,
 )
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 #: Shards that are written to at once.
 _AT_ONCE = 8
@@ -224,7 +227,7 @@ def write_encoded(
     for several files as for one. When this ends, however it ends, no shard is written to any more.
     """
     at_once = 1 if LIMITS[profile].sparing else min(len(changes), _AT_ONCE)
-    with ThreadPoolExecutor(at_once, thread_name_prefix="audiomem-shard") as pool:
+    with ThreadPool(at_once, thread_name_prefix="audiomem-shard") as pool:
         started = {number: pool.submit(writers[number].write, change) for number, change in changes.items()}
         try:
             return {number: result_of(future) for number, future in started.items()}
@@ -237,7 +240,7 @@ def write_encoded(
 def split_rows(batches: Sequence[Batch], shards: Sequence[I64Array], changes: dict[int, ShardChange]) -> None:
     """Give each row of ``batches`` to the change of its shard. shards: those of the rows of each batch."""
     for batch, numbers in zip(batches, shards, strict=True):
-        for number in np.unique(numbers).tolist():
+        for number in distinct(numbers).tolist():
             rows = np.flatnonzero(numbers == number)
             part = batch
             if len(rows) < len(batch):

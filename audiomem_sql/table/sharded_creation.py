@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -167,7 +166,9 @@ def remove_new(files: TableFiles) -> None:
         return
     os.unlink(files.base)
     if isinstance(files, ShardedFiles):
-        shutil.rmtree(files.address)
+        from shutil import rmtree
+
+        rmtree(files.address)
 
 
 def _fill(

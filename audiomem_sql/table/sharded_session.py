@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiomem_sql.arrays import distinct
 from audiomem_sql.bytes.file_state import FileState
 from audiomem_sql.columns.batch import batch_of
 from audiomem_sql.errors import AudioMemError, StorageError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.shards import Manifest, Pin, ShardedSnapshot, read_manifest, remember, write_manifest
 from audiomem_sql.storage.log import LogRecord
@@ -27,7 +27,6 @@ from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_codecs import codecs_for
 from audiomem_sql.table.shard_writer import ShardChange, ShardWriter, check_key, split_rows, write_encoded
-from audiomem_sql.upkeep.new_segment import codecs_of
 from audiomem_sql.versions import unpack_sources
 from audiomem_sql.writing import log_limits
 from audiomem_sql.writing.commit import Commit, EncodedRows, PreparedCommit, commit_time
@@ -35,6 +34,7 @@ from audiomem_sql.writing.commit_limits import check_history
 from audiomem_sql.writing.group_commit import Append
 
 if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
     from audiomem_sql.table.encoded_part import EncodedPart
 
 
@@ -167,6 +167,8 @@ class ShardedSession(Session):
         if batches:
             codecs = codecs_for(batches, snapshot.schema, self.opened.options.vector_codes)
         if codecs and parts:
+            from audiomem_sql.upkeep.new_segment import codecs_of
+
             codecs = codecs_of(snapshot, snapshot.schema)  # as the parts
         for change in changes.values():
             change.codecs = codecs or None
@@ -193,7 +195,7 @@ class ShardedSession(Session):
         if not len(deleted):
             return
         numbers = self.snapshot.shards_of(deleted)
-        for number in np.unique(numbers[numbers >= 0]).tolist():
+        for number in distinct(numbers[numbers >= 0]).tolist():
             changes.setdefault(number, ShardChange()).deleted = deleted[numbers == number]
 
     def _commit(

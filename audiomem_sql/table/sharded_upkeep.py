@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from audiomem_sql import upkeep
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import (
     AudioMemError,
@@ -24,11 +25,10 @@ from audiomem_sql.table.session import Session
 from audiomem_sql.table.shard_writer import ShardWriter
 from audiomem_sql.table.sharded_session import ShardedSession
 from audiomem_sql.table.upkeep import Upkeep
-from audiomem_sql.upkeep.compaction import Retention, vacuum
-from audiomem_sql.upkeep.repair import Repair
 from audiomem_sql.writing.commit import now
 
 if TYPE_CHECKING:
+    from audiomem_sql.upkeep import Retention
     from audiomem_sql.upkeep.stream import Stream
 
 
@@ -99,7 +99,7 @@ class ShardedUpkeep(Upkeep):
                 shard = writer.session
                 shard.empty_log()
                 kept = manifest.shards[number].oldest.version
-                vacuum(
+                upkeep.vacuum(
                     shard.opened.files,
                     shard.lock,
                     writer.snapshot,
@@ -114,19 +114,19 @@ class ShardedUpkeep(Upkeep):
             return oldest
 
     @hooks.staged("repair", lambda self, *given, **named: self._opened.path, logging.INFO)
-    def repair(self, progress: Progress | None) -> list[Repair]:
+    def repair(self, progress: Progress | None) -> list[upkeep.Repair]:
         """Make every damaged file of the shards what it was; what was done, a file each.
 
         A shard that cannot be repaired keeps nobody from repairing the others; then an error tells of it.
         """
-        repairs: list[Repair] = []
+        repairs: list[upkeep.Repair] = []
         session = self._sharded
         beyond: dict[int, AudioMemError] = {}
         with session.writing(damaged=True):
             base, snapshot = session.opened.files.base, session.snapshot
             if read_manifest(base)[1] is not None:
                 session.replace_manifest(snapshot.manifest)
-                repairs.append(Repair(base, 0, 0, changed=True))
+                repairs.append(upkeep.Repair(base, 0, 0, changed=True))
             for number, pin in enumerate(snapshot.pins):
                 try:
                     snapshot.shard_files[number].at(pin, snapshot.schema)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 
 from audiomem_sql.errors import StorageError
@@ -29,6 +28,8 @@ def staging_folder(path: str) -> str:
 
 def remove_staged(path: str, seconds: float = 0) -> int:
     """Remove what writes to the table at ``path`` left behind, if nobody wrote to it for ``seconds``."""
+    import shutil
+
     parent, removed = staging_folder(path), 0
     with contextlib.suppress(OSError):
         for name in os.listdir(parent):

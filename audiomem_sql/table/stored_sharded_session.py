@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.batch import batch_of
 from audiomem_sql.errors import BusyError
 from audiomem_sql.machine.progress import Progress
@@ -204,7 +204,7 @@ class StoredShardedSession(StoredSession):
         if not len(deleted):
             return {}
         numbers = self.snapshot.shards_of(deleted)
-        return {number: deleted[numbers == number] for number in np.unique(numbers[numbers >= 0]).tolist()}
+        return {number: deleted[numbers == number] for number in distinct(numbers[numbers >= 0]).tolist()}
 
     # -- upkeep ----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from audiomem_sql import search, upkeep
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import Picture
 from audiomem_sql.columns.hidden import check_new_name
@@ -15,7 +16,6 @@ from audiomem_sql.columns.schema import Schema, parse_columns
 from audiomem_sql.errors import AudioMemError, InFile
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.progress import Progress
-from audiomem_sql.search import KnownVectors, allow_model
 from audiomem_sql.storage.segment import DEFAULT_MODEL, default_backend
 from audiomem_sql.table.appends import Appends
 from audiomem_sql.table.changing import Changing
@@ -30,12 +30,12 @@ from audiomem_sql.table.sharded_creation import create_new, create_salvaged, rem
 from audiomem_sql.table.sharded_upkeep import upkeep_of
 from audiomem_sql.table.staging import remove_abandoned
 from audiomem_sql.table.transactions import Transactions
-from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.upkeep.repair import Repair
 from audiomem_sql.versions import Snapshot
 from audiomem_sql.writing.transaction import Transaction
 
 if TYPE_CHECKING:
+    from audiomem_sql.search import KnownVectors
+    from audiomem_sql.upkeep import Repair
     from audiomem_sql.versions import Tiers
 
 BUSY_TIMEOUT = 5.0
@@ -103,7 +103,7 @@ class Table(TableReader, Copying, Changing, Editing):
                 check_new_name(name)
             # who makes the table names it, or takes the default
             model = str(chosen.get("model", DEFAULT_MODEL))
-            allow_model(model)
+            search.allow_model(model)
             if schema.semantic_columns and "model_backend" not in chosen:
                 chosen = {**chosen, "model_backend": default_backend(model)}
             create_new(path, schema, chosen)
@@ -348,7 +348,7 @@ class Table(TableReader, Copying, Changing, Editing):
     def vacuum(
         self,
         *,
-        retain: Retention | str | None = None,
+        retain: upkeep.Retention | str | None = None,
         history: str | None = None,
         level: int | None = None,
         protection: str | None = None,
@@ -365,7 +365,7 @@ class Table(TableReader, Copying, Changing, Editing):
         progress: called with rows done and rows in all. Readers go on with the files that they have open.
         """
         with InFile(self.path):
-            kept = Retention.of(retain, history)
+            kept = upkeep.Retention.of(retain, history)
         oldest = self._upkeep.vacuum(kept, level, protection, layout, progress)
         remove_abandoned(self.files)
         return oldest

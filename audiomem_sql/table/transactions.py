@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
+from audiomem_sql import search
 from audiomem_sql.errors import OptionError, QueryError, StorageError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.observe import hooks
-from audiomem_sql.search import embed_texts, recorded, table_embedder
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.source_list import TouchedSources
 from audiomem_sql.table.written import tell_written
@@ -49,12 +49,14 @@ class Transactions:
         """Make the vectors of what the open transaction has added so far."""
         transaction, opened = self._session.transaction, self._opened
         if transaction is not None and opened.snapshot.schema.vectors:
-            embedder = table_embedder(opened.options, opened.snapshot.schema, opened.path)
+            embedder = search.table_embedder(opened.options, opened.snapshot.schema, opened.path)
             passages = opened.options.passages
             transaction.embed(
-                lambda texts, known, cut: embed_texts(texts, embedder, known, passages if cut else "off")
+                lambda texts, known, cut: search.embed_texts(
+                    texts, embedder, known, passages if cut else "off"
+                )
             )
-            opened.options = recorded(opened.options, embedder)
+            opened.options = search.recorded(opened.options, embedder)
 
     def prepare(
         self, *, message: str | None = None, sources: bytes | None = None, progress: Progress | None = None

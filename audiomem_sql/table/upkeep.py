@@ -9,21 +9,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from audiomem_sql import upkeep
 from audiomem_sql.audio import Picture
 from audiomem_sql.errors import InFile, OptionError, StorageError, UnsupportedError
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.observe import hooks
 from audiomem_sql.protection.levels import level_named
-from audiomem_sql.sound.cover import covered
 from audiomem_sql.storage.segment import TableOptions
 from audiomem_sql.table.open_table import OpenTable
 from audiomem_sql.table.session import Session
 from audiomem_sql.table.sharded_creation import check_one_file
-from audiomem_sql.upkeep.compaction import Retention
-from audiomem_sql.upkeep.repair import Repair, repair_head, repaired, table_files
 
 if TYPE_CHECKING:
+    from audiomem_sql.upkeep import Repair
     from audiomem_sql.upkeep.stream import Stream
 
 #: Options that can be changed by writing a table anew.
@@ -79,7 +78,7 @@ class Upkeep:
     @hooks.staged("vacuum", _path, logging.INFO)
     def vacuum(
         self,
-        retain: Retention,
+        retain: upkeep.Retention,
         level: int | None,
         protection: str | None,
         layout: str | None,
@@ -107,7 +106,7 @@ class Upkeep:
                     f"{name} is not how a table sounds", remedy=f"Options are: {', '.join(TRANSCODED)}."
                 )
         options = self._opened.options.changed(changes, os.path.dirname(self._opened.path) or ".")
-        self._rewrite(options, Retention(), options.compression_level, progress, heard=False)
+        self._rewrite(options, upkeep.Retention(), options.compression_level, progress, heard=False)
 
     def backup(
         self,
@@ -173,7 +172,7 @@ class Upkeep:
     def _rewrite(
         self,
         options: TableOptions,
-        retain: Retention,
+        retain: upkeep.Retention,
         level: int | None,
         progress: Progress | None,
         *,
@@ -189,16 +188,16 @@ class Upkeep:
             return self._repair_objects(progress)
         repairs: list[Repair] = []
         base = self._opened.files.base
-        with self._session.writing(damaged=True), table_files(self._opened.snapshot) as files:
+        with self._session.writing(damaged=True), upkeep.table_files(self._opened.snapshot) as files:
             for file in files:
-                temporary, repair = repaired(file, file.path, base, progress)
+                temporary, repair = upkeep.repaired(file, file.path, base, progress)
                 repairs.append(repair)
                 if repair.changed:
                     self._session.put_in_place(temporary, file.path)
                 else:
                     with contextlib.suppress(OSError):  # what stays is removed by the next writer's sweep
                         os.unlink(temporary)
-            repairs.extend(filter(None, [repair_head(self._opened.files)]))
+            repairs.extend(filter(None, [upkeep.repair_head(self._opened.files)]))
         return repairs
 
     def _repair_objects(self, progress: Progress | None) -> list[Repair]:
@@ -222,6 +221,8 @@ class Upkeep:
 
     def set_cover(self, cover: Picture | None) -> None:
         """Make ``cover`` the front cover of the table's file, or take the cover away."""
+        from audiomem_sql.sound.cover import covered
+
         self._session.check_files("given a cover")
         base = self._opened.files.base
         with self._session.writing():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from audiomem_sql.audio import PROFILES
 from audiomem_sql.columns.batch import Row, batch_of
 from audiomem_sql.columns.layouts import union
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.limits import limits_of
 from audiomem_sql.machine.malloc import trim
@@ -43,6 +43,9 @@ from audiomem_sql.versions import (
     pack_sources,
 )
 from audiomem_sql.writing.placement import Place
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 _ROWS_AT_ONCE = 1 << 14
 

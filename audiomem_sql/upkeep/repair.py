@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array, distinct
 from audiomem_sql.audio import STREAM_HEAD_BYTES, VerbatimPages, has_blank_padding
 from audiomem_sql.errors import DamagedFileError, StorageError, UnsupportedError
 from audiomem_sql.machine.block_cache import BlockCache
@@ -213,6 +212,8 @@ def repair_head(files: TableFiles) -> Repair | None:
 
 def _copy_log(files: TableFiles, copy: TableFiles) -> None:
     """Copy the log of a table; nothing may have its name."""
+    import shutil
+
     try:
         with (
             os.fdopen(open_regular(files.log, os.O_RDONLY), "rb") as source,
@@ -254,7 +255,7 @@ def losses(segment: ReadableSegment, cells: Sequence[int]) -> Iterator[Loss]:
     costs no row.
     """
     size = segment.file.layout.cell_payload
-    starts = np.unique(segment.file.places_in(segment.data_cell, np.array(cells, np.int64)))
+    starts = distinct(segment.file.places_in(segment.data_cell, np.array(cells, np.int64)))
     if not len(starts):
         return
     columns = [*range(len(segment.schema)), -1, -2, -3]

@@ -7,18 +7,22 @@ made, and is searched so. A vacuum, which writes all texts again, decides anew.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.words import Words, words_of
+from audiomem_sql.indexes import words
 from audiomem_sql.storage.segment import ReadableSegment
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.words import Words
 
 
 def decided_words(segments: Iterable[ReadableSegment], schema: Schema, column: int) -> Words:
     """How the texts of a column become words: as the largest segment does that knows their language."""
-    words = words_of(schema.columns[column].tokenize)
-    if not words.is_undecided:
-        return words
+    chosen = words.words_of(schema.columns[column].tokenize)
+    if not chosen.is_undecided:
+        return chosen
     rows = 0
     for segment in segments:
         if segment.rows <= rows:
@@ -28,8 +32,8 @@ def decided_words(segments: Iterable[ReadableSegment], schema: Schema, column: i
         except DamagedFileError:  # who reads the words of that segment will say so
             continue
         if index is not None and not index.words.is_undecided:
-            words, rows = index.words, segment.rows
-    return words
+            chosen, rows = index.words, segment.rows
+    return chosen
 
 
 def decided_tokenizers(segments: Iterable[ReadableSegment], schema: Schema) -> dict[int, str]:
@@ -38,5 +42,5 @@ def decided_tokenizers(segments: Iterable[ReadableSegment], schema: Schema) -> d
     return {
         column: str(decided_words(known, schema, column).tokenizer)
         for column in schema.indexed_columns
-        if words_of(schema.columns[column].tokenize).is_undecided
+        if words.words_of(schema.columns[column].tokenize).is_undecided
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import AudioMemError, DamagedFileError, NotAudioMemoryError, StorageError
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.machine.urls import is_url, shown
 from audiomem_sql.storage.segment import Numbering, open_table_file
 from audiomem_sql.versions.files import TableFiles
@@ -63,7 +63,7 @@ def open_copies(addresses: Sequence[str], numbering: Numbering | None = None) ->
     Raises what says that a place can never be read, such as MissingExtraError, and NumberedElsewhereError for
     a table with a manifest; that there is nothing, or nobody answers, is the ``fault`` of a copy.
     """
-    with ThreadPoolExecutor(len(addresses), thread_name_prefix="audiomem-copies") as executor:
+    with ThreadPool(len(addresses), thread_name_prefix="audiomem-copies") as executor:
         opening = [executor.submit(_opened, address, numbering) for address in addresses]
     copies: list[Copy] = []
     try:

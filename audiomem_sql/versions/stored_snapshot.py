@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.layouts import row_translation
 from audiomem_sql.columns.schema import Schema
@@ -179,6 +179,6 @@ def with_deletions(records: Sequence[LogRecord], segments: Sequence[ReadableSegm
             continue
         rowids, versions = segment.tombstones()
         hit = np.isin(rowids, rowids_made)
-        for version in np.unique(versions[hit]).tolist():
+        for version in distinct(versions[hit]).tolist():
             events.append(LogRecord(version, 0, (), rowids[hit & (versions == version)].tolist()))
     return sorted(events, key=lambda record: record.version)

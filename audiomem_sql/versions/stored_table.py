@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -26,6 +25,7 @@ from audiomem_sql.errors import (
     UnsupportedError,
 )
 from audiomem_sql.machine.block_cache import BlockCache
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.machine.urls import shown
 from audiomem_sql.storage.log import LogRecord, unpack_commits
 from audiomem_sql.storage.segment import (
@@ -198,7 +198,7 @@ class StoredTable:
         open_one = partial(self.open_segment, cache=cache, table=manifest.table)
         if len(entries) < 2:
             return [open_one(entry) for entry in entries]
-        with ThreadPoolExecutor(min(len(entries), _AT_ONCE), "segments") as pool:
+        with ThreadPool(min(len(entries), _AT_ONCE), "segments") as pool:
             opening = [pool.submit(open_one, entry) for entry in entries]
         try:
             return [each.result() for each in opening]

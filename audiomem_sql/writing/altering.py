@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from audiomem_sql import search
 from audiomem_sql.columns.affinity import NO_DIRECTION
 from audiomem_sql.columns.checks import checks_of
 from audiomem_sql.columns.creation import check_definitions
@@ -12,7 +13,6 @@ from audiomem_sql.columns.views import valid
 from audiomem_sql.errors import ConstraintError
 from audiomem_sql.migrations.changes import SchemaChange
 from audiomem_sql.scan import scan
-from audiomem_sql.search import dimensions_of
 from audiomem_sql.storage.segment import AUTO, TableOptions, cuts_texts, matrix
 from audiomem_sql.versions import Snapshot
 
@@ -46,7 +46,7 @@ def with_new_vectors(before: Schema, schema: Schema, options: TableOptions, next
     """
     if len(schema.semantic_columns) <= len(schema.vectors):
         return schema
-    width = dimensions_of(options.model, options.model_backend)
+    width = search.dimensions_of(options.model, options.model_backend)
     # a table that is older than passages goes on without
     cuts = cuts_texts(options.passages, options.model) and not (
         options.passages == AUTO and before.vectors and not before.passages

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,26 +19,13 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.batch import Batch
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import StorageError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.durable import fsync_folder, storage_error
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.machine.writer_lock import WriterLock
 from audiomem_sql.protection.levels import level_named
 from audiomem_sql.sound.band_health import unhealthy
+from audiomem_sql.storage import segment as storing
 from audiomem_sql.storage.log import LogContent, LogRecord
-from audiomem_sql.storage.segment import (
-    DELTAS,
-    NO_HISTORY,
-    AppendedPages,
-    EncodedSegment,
-    EncodedWriter,
-    Migration,
-    SchemaHistory,
-    SegmentWriter,
-    TableFile,
-    TableOptions,
-    Version,
-)
 from audiomem_sql.versions import (
     HeadRecord,
     Snapshot,
@@ -51,6 +38,10 @@ from audiomem_sql.versions import (
 )
 from audiomem_sql.writing.commit_limits import check_history, check_ids
 from audiomem_sql.writing.placement import Place, is_empty, place_beside, place_for
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
+    from audiomem_sql.storage.segment import EncodedSegment, TableFile, TableOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +137,7 @@ class PendingCommit:
     version: int
     path: str
     previous: str | None = None
-    appended: AppendedPages | None = None
+    appended: storing.AppendedPages | None = None
     beside: TableFiles | None = None
     newest: HeadRecord | None = None
     copies: int = 1
@@ -248,7 +239,7 @@ def write_commit(
     assert file is not None
     number = snapshot.newest + 1
     is_first = is_empty(snapshot)
-    beside = options.deltas != DELTAS[0] and not is_first
+    beside = options.deltas != storing.DELTAS[0] and not is_first
     further = commit.encoded is not None and commit.encoded.further
     place = place_of(files, snapshot, file, options, beside=beside, append=further)
     writer = segment_writer(files, place, snapshot, options, commit)
@@ -259,7 +250,7 @@ def write_commit(
     try:
         give_rows(writer, snapshot, commit)
         _finish(writer, snapshot, commit, number, is_first=is_first, progress=progress)
-        if isinstance(writer.placement, AppendedPages):
+        if isinstance(writer.placement, storing.AppendedPages):
             pending.appended = writer.placement
         elif place.replaces:
             temporary = writer.temporary
@@ -283,10 +274,10 @@ def write_commit(
 
 def segment_writer(
     files: TableFiles, place: Place, snapshot: Snapshot, options: TableOptions, commit: Commit
-) -> SegmentWriter | EncodedWriter:
+) -> storing.SegmentWriter | storing.EncodedWriter:
     """What writes the segment of ``commit``."""
     if commit.encoded is not None:
-        return EncodedWriter(
+        return storing.EncodedWriter(
             place.path,
             commit.encoded.segment,
             place.write,
@@ -295,7 +286,7 @@ def segment_writer(
             seal=place.seal,
             placement=place.placement,
         )
-    return SegmentWriter(
+    return storing.SegmentWriter(
         place.path,
         commit.schema or snapshot.schema,
         place.write,
@@ -308,9 +299,11 @@ def segment_writer(
     )
 
 
-def give_rows(writer: SegmentWriter | EncodedWriter, snapshot: Snapshot, commit: Commit) -> None:
+def give_rows(
+    writer: storing.SegmentWriter | storing.EncodedWriter, snapshot: Snapshot, commit: Commit
+) -> None:
     """Give the rows of ``commit`` to the segment; their words are made as in the segments that are there."""
-    if isinstance(writer, EncodedWriter):
+    if isinstance(writer, storing.EncodedWriter):
         return
     writer.follow(decided_tokenizers(snapshot.segments, writer.schema))
     for batch in commit.batches:
@@ -337,7 +330,7 @@ def place_of(
 
 
 def _finish(
-    writer: SegmentWriter | EncodedWriter,
+    writer: storing.SegmentWriter | storing.EncodedWriter,
     snapshot: Snapshot,
     commit: Commit,
     number: int,
@@ -351,7 +344,7 @@ def _finish(
     """
     inserted = writer.rows if commit.inserted is None else commit.inserted
     # the time is taken here: nobody could see the rows before they had come
-    version = Version(number, commit_time(snapshot), inserted, len(commit.deleted), commit.message)
+    version = storing.Version(number, commit_time(snapshot), inserted, len(commit.deleted), commit.message)
     versions = [*snapshot.versions, version] if is_first else [version]
     writer.finish(
         versions,
@@ -363,9 +356,9 @@ def _finish(
     )
 
 
-def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> SchemaHistory:
+def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> storing.SchemaHistory:
     """How the columns change in a segment with the versions from ``first`` to ``number``, the commit's."""
-    before = snapshot.history(first) if first < number else NO_HISTORY
+    before = snapshot.history(first) if first < number else storing.NO_HISTORY
     if commit.schema is None:
         return before
     if not commit.change:  # the columns are the same, and say something else of what they were made of
@@ -376,9 +369,9 @@ def _history(snapshot: Snapshot, commit: Commit, number: int, first: int) -> Sch
         )
     count = len(snapshot.migrations)
     schemas = before.schemas or ((first, snapshot.schema),) if first < number else ()
-    return SchemaHistory(
+    return storing.SchemaHistory(
         (*schemas, (number, commit.schema)) if schemas else (),
-        (*before.migrations, Migration(count + 1, number, commit.change)),
+        (*before.migrations, storing.Migration(count + 1, number, commit.change)),
         max(snapshot.next_column, *(column_id + 1 for column_id in commit.schema.ids)),
     )
 

@@ -13,25 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiomem_sql.arrays import U8Array
+from audiomem_sql.storage import segment as storing
 from audiomem_sql.storage.pages import EarlierPages, pages_as_written
-from audiomem_sql.storage.segment import (
-    AppendedPages,
-    EarlierSegment,
-    Folded,
-    Link,
-    NewFile,
-    Placement,
-    ReadableSegment,
-    Seal,
-    TableFile,
-    WriteOptions,
-    can_append,
-)
 from audiomem_sql.versions import Snapshot
+
+if TYPE_CHECKING:
+    from audiomem_sql.storage.segment import Folded, Placement, ReadableSegment, TableFile, WriteOptions
 
 #: Files up to these sizes, without and with protection, are written anew.
 REWRITTEN_BYTES = 8 << 20
@@ -48,7 +40,7 @@ class Place:
 
     path: str
     placement: Placement
-    seal: Seal
+    seal: storing.Seal
     write: WriteOptions
     replaces: bool
 
@@ -74,25 +66,25 @@ def place_for(
     target = target or file.path
     newest = newest or file.newest
     seal = newest.catalog.seal
-    before = Link(newest.catalog.segment_id, newest.digest, 0 if seal is None else seal.generation)
+    before = storing.Link(newest.catalog.segment_id, newest.digest, 0 if seal is None else seal.generation)
     generation = max(file.next_generation, generation_of(newest) + 1)
     if folded is None and seal is not None:
         folded = seal.folded
     if not kept:
         return Place(
             file.path,
-            NewFile(target, file.path),
-            Seal(generation, before, (), folded),
+            storing.NewFile(target, file.path),
+            storing.Seal(generation, before, (), folded),
             write,
             replaces=replaces,
         )
     pages = newest.file
     like = replace(write, profile=pages.profile, mode=pages.mode, protection=pages.layout.level)
     limit = REWRITTEN_BYTES if pages.layout.level.share is None else REWRITTEN_PROTECTED_BYTES
-    appended: tuple[Seal, Placement] | None = None
-    if replaces and can_append(file) and not _leaves_uncovered(file, kept):
+    appended: tuple[storing.Seal, Placement] | None = None
+    if replaces and storing.can_append(file) and not _leaves_uncovered(file, kept):
         earlier = tuple(_earlier(segment, segment.file.first) for segment in kept)
-        appended = Seal(generation, before, earlier, folded), AppendedPages(file)
+        appended = storing.Seal(generation, before, earlier, folded), storing.AppendedPages(file)
     if appended is not None and (append or file.state.size > limit):
         return Place(file.path, appended[1], appended[0], like, replaces=False)
     places, first = [], 0
@@ -102,8 +94,8 @@ def place_for(
     copied = EarlierPages(first, _Copied(kept).read)
     return Place(
         file.path,
-        NewFile(target, file.path, copied, appended),
-        Seal(generation, before, tuple(places), folded),
+        storing.NewFile(target, file.path, copied, appended),
+        storing.Seal(generation, before, tuple(places), folded),
         like,
         replaces=replaces,
     )
@@ -122,11 +114,17 @@ def place_beside(
     before: the segment that it continues. newest: the newest one, which a merge puts into it.
     """
     seal = before.catalog.seal
-    link = Link(before.catalog.segment_id, before.digest, 0 if seal is None else seal.generation)
+    link = storing.Link(before.catalog.segment_id, before.digest, 0 if seal is None else seal.generation)
     generation = max(file.next_generation, generation_of(newest) + 1)
     if folded is None and newest.catalog.seal is not None:
         folded = newest.catalog.seal.folded
-    return Place(path, NewFile(path, file.path), Seal(generation, link, (), folded), write, replaces=False)
+    return Place(
+        path,
+        storing.NewFile(path, file.path),
+        storing.Seal(generation, link, (), folded),
+        write,
+        replaces=False,
+    )
 
 
 def generation_of(segment: ReadableSegment) -> int:
@@ -140,10 +138,10 @@ def _leaves_uncovered(file: TableFile, kept: Sequence[ReadableSegment]) -> bool:
     return any(segment.file.header.is_whole for segment in file.segments if segment not in kept)
 
 
-def _earlier(segment: ReadableSegment, first: int) -> EarlierSegment:
+def _earlier(segment: ReadableSegment, first: int) -> storing.EarlierSegment:
     """What the seal says of a segment whose page 0 is page ``first`` of the file."""
     catalog, header = segment.catalog, segment.file.header
-    return EarlierSegment(
+    return storing.EarlierSegment(
         catalog.segment_id,
         first,
         segment.file.own_pages,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from audiomem_sql.columns.logical.arrow_forms import arrow_of
 from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, arrow_type
 from audiomem_sql.errors import DataTypeError, SchemaError
 
 #: Types that Arrow does not hold as DuckDB gives them; midnight at the end of a day is no TIME of Arrow's.
@@ -38,7 +38,7 @@ def exact_reader(relation: Any, rows: int) -> pa.RecordBatchReader:
             wanted.append(column)
             continue
         nodes[place] = node
-        wanted.append(f"CAST({column} AS {_asked(node)}) AS {column}")
+        wanted.append(f"CAST({column} AS {asked(node)}) AS {column}")
     # a relation of its own: this one may have been read up to somewhere
     own = relation.project(", ".join(wanted)) if nodes else relation.select("*")
     name = "to_arrow_reader" if hasattr(own, "to_arrow_reader") else "fetch_arrow_reader"
@@ -53,7 +53,7 @@ def exact_reader(relation: Any, rows: int) -> pa.RecordBatchReader:
             schema = schema.set(place, field.with_metadata({b"audiomem:type": b"JSON"}))
     for place, node in nodes.items():
         made = ColumnType.of(node)
-        metadata = {b"audiomem:type": str(made).encode(), STORED: b"1"}
+        metadata = {b"audiomem:type": str(made).encode(), **STORED_MARK}
         schema = schema.set(place, pa.field(schema.field(place).name, arrow_type(made), metadata=metadata))
     return pa.RecordBatchReader.from_batches(schema, _batches(reader, schema, nodes))
 
@@ -65,10 +65,7 @@ def _batches(
         arrays = list(batch.columns)
         for place, node in nodes.items():
             try:
-                given = arrays[place]
-                if _has_truths(node):
-                    given = given.cast(arrow_of(_as_text(node, truths="BOOLEAN")))
-                arrays[place] = stored_of_arrow(node, given)
+                arrays[place] = stored_of_asked(node, arrays[place])
             except UnfitError as error:
                 raise DataTypeError(str(error), place=f"column {schema.field(place).name}") from None
         yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -97,8 +94,19 @@ def _has_truths(node: Node) -> bool:
     return node.name == "BOOLEAN" or any(map(_has_truths, node.children))
 
 
-def _asked(node: Node) -> str:
+def asked(node: Node) -> str:
+    """As what DuckDB is asked for values of a type: a type with texts in place of what Arrow would lose."""
     return str(_as_text(node))
+
+
+def stored_of_asked(node: Node, given: Any) -> Any:
+    """The stored form of what DuckDB gave for :func:`asked`. UnfitError for what the type cannot hold."""
+    return stored_of_arrow(node, given.cast(asked_type(node)) if _has_truths(node) else given)
+
+
+def asked_type(node: Node) -> pa.DataType:
+    """The Arrow type of what DuckDB gives for :func:`asked`, when its truth values are such again."""
+    return arrow_of(_as_text(node, truths="BOOLEAN"))
 
 
 def _as_text(node: Node, truths: str = "TINYINT") -> Node:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from audiomem_sql.columns.batch import Row
 from audiomem_sql.columns.schema import Schema
-from audiomem_sql.search import Embedded, Known
+
+if TYPE_CHECKING:
+    from audiomem_sql.search import Embedded, Known
 
 #: Makes the vectors of texts. What was there before each, or None; whether long ones are cut into passages.
-Embed = Callable[[list[str], Sequence[Known | None], bool], Sequence[Embedded]]
+Embed: TypeAlias = "Callable[[list[str], Sequence[Known | None], bool], Sequence[Embedded]]"
 
 
 def rows_with_vectors(
@@ -55,6 +58,8 @@ def _known(row: Row | None, source: int, target: int, passages: int | None) -> K
     further = None if passages is None else row[passages]
     if not isinstance(text, str) or not isinstance(vector, bytes):
         return None
+    from audiomem_sql.search import Known
+
     return Known(text, vector, further if isinstance(further, bytes) else None)
 
 

@@ -5,7 +5,7 @@ It reads its own writes, enforces the keys, and keeps a journal, so that any sav
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
@@ -241,7 +241,7 @@ class Transaction:
         if alias is not None and self.schema.columns[alias].autoincrement:
             raise LimitError("the greatest rowid there can be is taken", file=self.path)
         for _ in range(100):
-            rowid = random.randrange(1, MAX_ROWID)
+            rowid = max(1, int.from_bytes(os.urandom(8)) >> 1)
             if not self.contains(rowid):
                 return rowid
         raise LimitError("no free rowid was found", file=self.path)

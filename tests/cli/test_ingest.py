@@ -252,6 +252,7 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     # A fast machine reads all sources between two pictures of the bar; the last picture is always drawn.
     assert re.search(rb"of 50 sources|writing [\d,]+ rows", shown)
     assert re.search(rb"([\d.]+)/\1 kB", shown)
+    assert b"?" not in re.sub(rb"\x1b\[\?", b"", shown)  # what is not known is not shown
     os.close(ours)
 
 
@@ -368,6 +369,26 @@ def test_ctrl_c_stops_at_once(tmp_path: Path, audiomem: Command, way: str) -> No
         assert out.startswith("sources: ")
         assert f"{len(table):,} in all" in out
     assert took < 20  # two seconds where nobody else works
+
+
+def test_ctrl_c_before_the_first_commit_says_that_there_is_no_table(tmp_path: Path) -> None:
+    """Nothing is said of a table that was made and taken back."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.txt").write_text("Words of a long text. " * 1_000_000)
+    for arguments in ((), ("--json",)):
+        with _running(tmp_path, *arguments) as running:
+            _wait_for((tmp_path / "kb.flac").exists, running)
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate()
+        assert running.returncode == 130, (out, err)
+        assert not (tmp_path / "kb.flac").exists()
+        last = err.splitlines()[-1]
+        assert last.startswith("audiomem: interrupted: nothing is kept, and kb.flac is not there. Run")
+        if arguments:
+            facts = json.loads(out)
+            assert (facts["version"], facts["file_bytes"], facts["rows"]) == (None, 0, 0)
+        else:
+            assert out == ""
 
 
 def test_watch(tmp_path: Path, docs: Path) -> None:

@@ -97,6 +97,8 @@ def test_a_shell_lives_on(terminal: Callable[[str], Terminal], table: Path, prog
     for number, statement in enumerate((ENDLESS, SORTED)):
         session.send(f"SELECT 'begun' || {number}; {statement};\r")
         session.see(rf"begun{number}$")
+        if program == "duckdb":  # which forgets an interrupt that comes before the next statement has begun
+            time.sleep(0.5)
         session.interrupt()
         session.see(rf"(?s)\^C.*{prompt}")
         session.send(f"SELECT 'after{number} ' || count(*) FROM t;\r")

@@ -239,3 +239,33 @@ def test_a_python_without_the_package_is_told(shell: Shell, tmp_path: Path) -> N
     assert "No module named" in said.err
     assert "Install it there, or set AUDIOMEM_PYTHON" in said.err
     assert said.out == "1\n"
+
+
+def test_loading_starts_no_python(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('Python runs', flush=True)\n")
+    paths = {"PYTHONPATH": str(tmp_path)}
+    assert shell("SELECT 'loaded' COLLATE audiomem_time;", **paths).out == "loaded\n"
+    for use in (
+        "SELECT audiomem_version() <> '';",
+        "SELECT decimal_sum(value) FROM json_each('[1]');",
+        "SELECT count(*) >= 0 FROM audiomem_cache;",
+        "CREATE VIRTUAL TABLE t USING audiomem('t.flac', a TEXT); SELECT 1;",
+    ):
+        said = shell(use, **paths)
+        assert said.out == "Python runs\n1\n", use
+        assert said.err == ""
+
+
+def test_a_package_that_does_not_run_is_told_at_the_first_use(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise ImportError('no numpy for this machine')\n")
+    said = shell(
+        "SELECT 'alive';",
+        "SELECT audiomem_version();",
+        "SELECT decimal_sum(value) FROM json_each('[1]');",
+        "CREATE VIRTUAL TABLE t USING audiomem('t.flac', a TEXT);",
+        "SELECT * FROM audiomem_cache;",
+        "SELECT 'still alive';",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert said.out == "alive\nstill alive\n"
+    assert said.err.count("no numpy for this machine") == 4

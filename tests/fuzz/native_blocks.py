@@ -1,4 +1,4 @@
-"""Looks for inputs that break the library which decodes blocks in C; run by ``make fuzz-native``.
+"""Looks for inputs that break the library which decodes and searches in C; run by ``make fuzz-native``.
 
     AUDIOMEM_FUZZ_SECONDS=60 python tests/fuzz/native_blocks.py LIBRARY
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -251,9 +252,52 @@ def compare_cells(native: ctypes.CDLL, rng: random.Random) -> bool:
     return bool(found == wanted)
 
 
+def compare_matches(native: ctypes.CDLL, rng: random.Random) -> bool:
+    """Whether all texts are looked at; AssertionError where C and Python do not say the same."""
+    letters = rng.choice((b"ab", b"aAbB\0", b"kernel KERNEL", b"\0\xc3\xa9zZ@[`{"))
+
+    def text(mean: float) -> bytes:
+        return bytes(rng.choices(letters, k=int(rng.expovariate(1 / mean))))
+
+    fold, until_nul = rng.random() < 0.5, rng.random() < 0.5
+    words = [text(rng.choice((2, 2, 30))) for _ in range(rng.choice((1, 2, 3, 3, 4, 33)))]
+    words = [word.lower() if fold else word for word in words]
+    words = [word.replace(b"\0", b"a") if until_nul else word for word in words]
+    texts = [text(rng.choice((3, 40, 200))) for _ in range(rng.randrange(1, 40))]
+    if rng.random() < 0.3:
+        texts = [b"".join(words[:1] + [each + text(1) for each in words[1:]]) for _ in texts]
+    data, at = text(3) + b"".join(texts) + text(3), np.cumsum([0, *map(len, texts)])
+    starts, ends = at[:-1].tolist(), at[1:].tolist()
+    lies = rng.random() < 0.1
+    if lies:
+        wrong = rng.choice((starts, ends))
+        wrong[rng.randrange(len(texts))] = rng.choice((-1, len(data) + 1, 1 << 62, -(1 << 62)))
+    places = [np.array(each, np.int64).tobytes() for each in (starts, ends, list(map(len, words)))]
+    with exactly(data, *places, b"".join(words), len(texts)) as (given, low, high, sizes, word, out):
+        found = native.audiomem_match(
+            *(given, len(data), len(texts), low, high, ctypes.cast(word, ctypes.c_char_p), sizes),
+            *(len(words), fold, until_nul, out),
+        )
+        if found < 0:
+            assert lies or len(words) > 32 or b"" in words[1:-1], (texts, words)
+            return False
+        said = ctypes.string_at(out, len(texts))
+    assert found == len(texts)
+    assert not lies
+    for start, end, one in zip(starts, ends, said, strict=True):
+        value = data[start:end].partition(b"\0")[0] if until_nul else data[start:end]
+        value = value.lower() if fold else value
+        whole = b".*".join(map(re.escape, words))
+        assert one == (re.fullmatch(whole, value, re.DOTALL) is not None), (value, words, fold, until_nul)
+    return True
+
+
 def one(native: ctypes.CDLL, rng: random.Random) -> bool:
     """One input."""
-    checks: list[Callable[[], bool]] = [lambda: compare(native, lying(rng, blocks_at_random(rng)))]
+    checks: list[Callable[[], bool]] = [
+        lambda: compare(native, lying(rng, blocks_at_random(rng))),
+        lambda: compare_matches(native, rng),
+    ]
     if native.audiomem_reads_cells():
         checks.append(lambda: compare_cells(native, rng))
     return rng.choice(checks)()

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import openpyxl
+import pyarrow as pa
 import pytest
 
 import audiomem_sql
@@ -194,7 +195,9 @@ def test_duckdb_has_its_own_types(imported: Import) -> None:
 def test_an_interval_of_duckdb_that_is_too_long_is_refused(imported: Import) -> None:
     made({"DURATION_US": ["2562047788:00:54.775807"]})
     exported("out.duckdb")
-    with pytest.raises(DataTypeError, match=r"out\.duckdb: row 1: .*interval.*2562047788:00:54.775807"):
+    with pytest.raises(
+        DataTypeError, match=r"out\.duckdb: row 1: the column t0 has .*2562047788:00:54.775807"
+    ):
         imported("out.duckdb", target="again.flac")
     imported("out.duckdb", target="again.flac", types={"t0": "DURATION_US"})
     assert seen("again.flac") == seen()
@@ -229,10 +232,65 @@ def test_an_enum_of_duckdb_stays_one(imported: Import) -> None:
         duck.execute("CREATE TABLE t(i INTEGER, m mood, l mood[])")
         duck.execute("INSERT INTO t VALUES (1, 'bad', ['ok', NULL]), (2, NULL, NULL)")
     imported("a.duckdb")
-    assert (types()["m"], types()["l"]) == ("ENUM('ok', 'it''s', 'bad')", "VARCHAR[]")
+    assert (types()["m"], types()["l"]) == ("ENUM('ok', 'it''s', 'bad')", "ENUM('ok', 'it''s', 'bad')[]")
     assert rows() == [{"i": 1, "m": "bad", "l": ["ok", None]}, {"i": 2, "m": None, "l": None}]
     imported("a.duckdb", target="b.flac", types={"m": "TEXT"})
     assert (types("b.flac")["m"], rows("b.flac")) == ("TEXT", rows())
     imported(write("c.csv", "i,m\n3,it's\n"), append=True)
     with pytest.raises(DataTypeError, match="is no ENUM"):
         imported(write("d.csv", "i,m\n3,nope\n"), append=True)
+
+
+MOOD = "ENUM('ok', 'it''s', 'bad')"
+NESTED: dict[str, tuple[str, str, Any]] = {
+    "list": ("['bad', NULL]::mood[]", f"{MOOD}[]", ["bad", None]),
+    "array": ("['bad', 'ok']::mood[2]", f"{MOOD}[2]", ["bad", "ok"]),
+    "field": ("{'m': 'it''s'::mood, 'n': 1::TINYINT}", f'STRUCT("m" {MOOD}, "n" TINYINT)',
+              {"m": "it's", "n": 1}),
+    "key": ("MAP {'ok'::mood: 1::UBIGINT}", f"MAP({MOOD}, UBIGINT)", [("ok", 1)]),
+    "value": ("MAP {1: 'ok'::mood}", f"MAP(INT32, {MOOD})", [(1, "ok")]),
+    "deep": ("[{'integer': ['ok'::mood], 'b': true}]", f'STRUCT("integer" {MOOD}[], "b" BOOLEAN)[]',
+             [{"integer": ["ok"], "b": True}]),
+    "spans": ("[INTERVAL '1 year 2 days 3.5 seconds', NULL]", "INTERVAL[]",
+              [pa.MonthDayNano((12, 2, 3_500_000_000)), None]),
+    "span": ("{'i': INTERVAL '-3 days', 'h': 5::HUGEINT}", 'STRUCT("i" INTERVAL, "h" HUGEINT)',
+             {"i": pa.MonthDayNano((0, -3, 0)), "h": 5}),
+    "key_of_span": ("MAP {'k': INTERVAL (2562047) HOURS}", "MAP(VARCHAR, INTERVAL)",
+                    [("k", pa.MonthDayNano((0, 0, 2562047 * 3600 * 10**9)))]),
+}  # fmt: skip
+
+
+def test_enums_and_intervals_inside_of_others(imported: Import) -> None:
+    with duckdb.connect("a.duckdb") as duck:
+        duck.execute(f"CREATE TYPE mood AS {MOOD}")
+        columns = ", ".join(f"{value} AS {name}" for name, (value, _, _) in NESTED.items())
+        nothing = ", ".join(["NULL"] * len(NESTED))
+        duck.execute(f"CREATE TABLE t AS SELECT 1 AS id, {columns} UNION ALL SELECT 2, {nothing}")
+    imported("a.duckdb")
+    assert types() == {"id": "INTEGER"} | {name: spelled for name, (_, spelled, _) in NESTED.items()}
+    first, second = rows()
+    assert first == {"id": 1} | {name: value for name, (_, _, value) in NESTED.items()}
+    assert set(second.values()) == {2, None}
+    imported("a.duckdb", append=True)
+    assert rows() == [first, second, first, second]
+    imported(
+        "a.duckdb", target="b.flac", types={"list": "TEXT", "spans": "TEXT", "span": "JSON", "deep": "JSON"}
+    )
+    told = types("b.flac")
+    assert [told[name] for name in ("list", "spans", "span", "deep", "key")] == [
+        "TEXT", "TEXT", "JSON", "JSON", f"MAP({MOOD}, UBIGINT)",
+    ]  # fmt: skip
+    shown = rows("b.flac")[0]
+    assert (shown["list"], shown["spans"]) == ("[bad, NULL]", "['1 year 2 days 00:00:03.5', NULL]")
+    assert json.loads(shown["span"]) == {"i": "-3 days", "h": "5"}
+    assert json.loads(shown["deep"]) == [{"integer": ["ok"], "b": True}]
+
+
+def test_an_interval_inside_of_a_list_that_is_too_long_is_refused(imported: Import) -> None:
+    with duckdb.connect("a.duckdb") as duck:
+        duck.execute("CREATE TABLE t AS SELECT i, [INTERVAL (1281023 * i) HOURS] AS l FROM range(1, 4) r(i)")
+    with pytest.raises(DataTypeError, match=r"row 3: the column l has .*3843069:00:00.*--types l=TEXT"):
+        imported("a.duckdb")
+    assert not Path("kb.flac").exists()
+    imported("a.duckdb", types={"l": "TEXT"})
+    assert [row["l"] for row in rows()] == ["['1281023:00:00']", "['2562046:00:00']", "['3843069:00:00']"]

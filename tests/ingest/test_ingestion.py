@@ -11,8 +11,10 @@ from sealed import Sealed
 
 import audiomem_sql as am
 from audiomem_sql.errors import ConstraintError, DamagedFileError, QueryError, SchemaError
+from audiomem_sql.ingest.identity import PAGE, PageNote, page_notes, without_removed
 from audiomem_sql.ingest.ingestion import DEFAULT_COLUMNS, Reading, ingest
 from audiomem_sql.ingest.sources import Source, find_sources
+from audiomem_sql.table.source_list import source_entries
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
 from audiomem_sql.versions import pack_sources, unpack_sources
@@ -215,3 +217,60 @@ def test_table_without_the_columns(tmp_path: Path) -> None:
     table = Table.create(tmp_path / "t.flac", ["source TEXT", "seq INTEGER"])
     with table, pytest.raises(SchemaError, match="no column body"):
         ingest(table, [])
+
+
+def test_a_page_that_says_the_same_under_another_tag_is_remembered_anew(tmp_path: Path) -> None:
+    """Its rows stay, and the next question is asked with the newest tag."""
+    (tmp_path / "page.html").write_text("<p>Words of a page.")
+    url = "https://example.org/"
+    page = Source(tmp_path / "page.html", url, 20, "html", PAGE)
+
+    def notes(tag: str) -> dict[str, dict[str, bytes]]:
+        return {url: {PageNote("html", tag).entry(url): b"h" * 16}}
+
+    def tags(table: Table) -> set[str]:
+        entries = source_entries(table.snapshot)
+        return {note.etag for note, _ in page_notes(without_removed(entries)).values()}
+
+    with Table.create(tmp_path / "t.flac", DEFAULT_COLUMNS) as table:
+        assert ingest(table, [page], notes=notes("one")).new == 1
+        assert tags(table) == {"one"}
+        for tag, version in (("one", 2), ("two", 3), ("two", 3), ("", 3)):
+            report = ingest(table, [page], notes=notes(tag))
+            assert (report.unchanged, report.rows_added, table.version) == (1, 0, version)
+        assert tags(table) == {"two"}
+        assert len(table) == 1
+
+
+def test_a_long_source_is_told_of_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("Words of a long text. " * 20_000)
+    read: list[int] = []
+    with Table.create(tmp_path / "t.flac", DEFAULT_COLUMNS) as table:
+        table.append([{"source": "before", "body": "x"}])
+        (source,) = find_sources([path])
+        ingest(table, [source], on_reading=lambda of, characters: read.append(characters))
+    assert read == sorted(set(read))
+    assert len(read) > 2
+    assert 0 < read[0] < read[-1] <= path.stat().st_size
+
+
+def test_what_is_told_of_a_commit(tmp_path: Path) -> None:
+    """First the texts that are embedded, each text once, then the bytes that are written."""
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text(f"Words of {name if name < 'c' else 'b'}.")
+    columns = [column.replace("body TEXT", "body TEXT SEMANTIC") for column in DEFAULT_COLUMNS]
+    told: list[tuple[str, int, int]] = []
+    with Table.create(tmp_path / "t.flac", columns, {"model": "hashing"}) as table:
+        ingest(
+            table,
+            find_sources([tmp_path / f"{name}.txt" for name in "abc"]),
+            on_commit=lambda rows: told.append(("commit", rows, rows)),
+            on_rows=lambda done, total: told.append(("embedded", done, total)),
+            on_written=lambda done, total: told.append(("written", done, total)),
+        )
+    assert told[0] == ("commit", 3, 3)
+    kinds = [kind for kind, *_ in told]
+    assert kinds == sorted(kinds)  # in the order of what is done
+    assert {total for kind, _, total in told if kind == "embedded"} == {2}
+    assert all(0 <= done <= total for _, done, total in told)

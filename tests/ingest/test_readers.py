@@ -278,6 +278,31 @@ def test_markdown_titles(text: str, title: str | None, count: int) -> None:
     assert len(document.sections) == count
 
 
+@pytest.mark.parametrize(
+    "top", ["---\n\nno front matter\n\n---", "---\nkey: value, never closed\n\ntext", "--- \n..a"]
+)
+def test_rules_at_the_top_are_text(top: str) -> None:
+    assert outline(parse_markdown(f"{top}\n# One\n\nbelow")) == [((), None, top), ((), "One", "below")]
+
+
+@pytest.mark.parametrize(
+    ("value", "title"),
+    [
+        ("plain # comment", "plain"),
+        ("a#b", "a#b"),
+        ("# comment", "# comment"),
+        ("", None),
+        ("'a # b' # comment", "a # b"),
+        ('"never closed', "never closed"),
+        ('""', None),
+        ("[a, b]", None),
+        ("|", None),
+    ],
+)
+def test_titles_of_front_matter(value: str, title: str | None) -> None:
+    assert parse_markdown(f"---\nTitle: {value}\n---\ntext").title == title
+
+
 def test_a_heading_with_nothing_below_keeps_its_words() -> None:
     assert outline(parse_markdown("# A\n## B\n## C\n### D\n")) == [
         (("A",), "B", "B"),

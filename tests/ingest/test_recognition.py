@@ -161,6 +161,22 @@ def test_what_is_there_under_an_earlier_folder_is_not_gone(here: Path) -> None:
     assert recognition.gone(found, explicit=True) == ["docs/a.txt"]
 
 
+@pytest.mark.parametrize("is_copy", [False, True])
+def test_files_that_came_along_with_the_table_are_not_those_of_its_earlier_folder(
+    here: Path, is_copy: bool
+) -> None:
+    """Unless the files are there, too: then the table was copied, and its files were not moved."""
+    put("two/docs/a.txt")
+    put("one/docs/b.txt")
+    if is_copy:
+        put("one/docs/a.txt")
+    names = {"docs/a.txt": digest(b"a"), "docs/b.txt": digest(b"b")}
+    other = source(str(here / "one/docs/b.txt"))
+    found = find(["two/docs"], str(here / "two")).sources
+    recognition = Recognition(names, Places(str(here / "two"), (str(here / "one"),)), [*found, other])
+    assert recognition.earlier_name(other) == ("docs/b.txt" if is_copy else None)
+
+
 def test_doubts() -> None:
     put("docs/a.txt")
     found = find(["docs"], os.getcwd())

@@ -53,6 +53,21 @@ def test_no_folder_is_visited_twice_and_what_comes_behind_is() -> None:
     assert names() == ["n/a/x.txt", "n/a/z/y.txt", "n/z.txt"]
 
 
+def test_a_link_to_nothing_costs_itself() -> None:
+    put("n/a.txt", "n/c.txt")
+    os.symlink("nothing", "n/b.txt")
+    skipped: list[tuple[Path, str]] = []
+    faults: list[tuple[Path, str]] = []
+
+    def skip(path: Path, reason: str) -> None:
+        skipped.append((path, reason))
+
+    found = walk(Path("n"), Rules(), Walked(), skip, lambda *fault: faults.append(fault))
+    assert [str(entry.path) for entry in found] == ["n/a.txt", "n/c.txt"]
+    assert skipped == [(Path("n/b.txt"), "a link to nothing")]
+    assert faults == []
+
+
 def test_hidden_files_and_folders() -> None:
     put("n/.a.txt", "n/.git/b.txt", "n/c.txt")
     assert names() == ["n/c.txt"]
@@ -96,6 +111,22 @@ def test_what_was_seen_on_the_way(here: Path) -> None:
     assert walked.ignored == {str(here / "n" / "skip"), str(here / "n" / "d.txt")}
     assert faults == [("n/closed", "cannot be read (Permission denied)")]
     os.chmod("n/closed", 0o755)
+
+
+def test_a_line_of_an_ignore_file_that_is_no_pattern_is_told() -> None:
+    put("n/a.txt", "n/b.log")
+    put("n/.gitignore", text="# words\n!\n*.log\n")
+    told: list[tuple[Path, str]] = []
+    found = walk(Path("n"), Rules(), Walked(), lambda path, why: told.append((path, why)), print)
+    assert [str(entry.path) for entry in found] == ["n/a.txt"]
+    assert told == [(Path("n/.gitignore"), "line 2: ! is no pattern")]
+
+
+def test_an_ignore_file_that_cannot_be_read_leaves_the_other() -> None:
+    put("n/a.txt", "n/b.log")
+    os.mkdir("n/.gitignore")
+    put("n/.audiomemignore", text="*.log\n")
+    assert names() == ["n/a.txt"]
 
 
 def test_what_is_found_is_told_apart(here: Path) -> None:

@@ -144,7 +144,7 @@ class Case:
         return [row in rows for row in range(len(self.values))]
 
     def check(self, bound: Bound, expected: list[bool], *, exact: bool | None = None) -> None:
-        """The mask against SQLite's answer, and ``test`` and ``prune`` against the mask."""
+        """The mask against SQLite's answer, and ``test``, ``prune`` and ``covers`` against the mask."""
         mask = bound.mask(self.array)
         assert mask.dtype == np.bool_
         if bound.exact if exact is None else exact:
@@ -166,6 +166,13 @@ class Case:
             assert all(
                 keep or not mask[start : start + size].any()
                 for keep, start in zip(may.tolist(), starts, strict=True)
+            )
+            certain = bound.covers(zones)
+            assert certain.shape == (len(parts),)
+            assert all(
+                mask[start : start + size].all()
+                for covered, start in zip(certain.tolist(), starts, strict=True)
+                if covered
             )
         self.check_keys(bound, mask)
 

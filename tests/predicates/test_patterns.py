@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import apsw
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType, Kind
-from audiomem_sql.columns.views import strings
+from audiomem_sql.columns.views import Strings, strings
 from audiomem_sql.errors import QueryError
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.predicates.patterns import MAX_PATTERN_BYTES
+from audiomem_sql.predicates.native_matching import made_of
+from audiomem_sql.predicates.patterns import MAX_PATTERN_BYTES, Pattern
 from audiomem_sql.predicates.substrings import first_hits
 from predicates.cases import (
     NASTY,
@@ -117,6 +119,63 @@ def test_the_first_place_of_a_word_in_each_row(
         hits = first_hits(values.data, word, some.starts, some.ends)
         wanted = [some[row].find(word) for row in range(len(some))]
         assert np.where(hits < 0, -1, hits - some.starts).tolist() == wanted
+
+
+PIECES = st.text(st.sampled_from("abAé\0"), max_size=5)
+
+
+@given(SUBJECTS, PIECES, st.lists(PIECES.filter(bool), max_size=3), PIECES, st.booleans(), st.booleans())
+@settings(max_examples=1000, deadline=None, database=None)
+def test_pieces_in_c_are_those_in_python(
+    stored: list[Any], first: str, within: list[str], last: str, ignore_case: bool, until_nul: bool
+) -> None:
+    """A slice too, and texts one by one."""
+    pieces = [first, *within, last]
+    if until_nul:
+        pieces = [piece.replace("\0", "b") for piece in pieces]
+    pattern = replace(Pattern.pieces(*pieces, ignore_case=ignore_case), until_nul=until_nul)
+    words = [(segment.literal or "").encode() for segment in pattern.segments]
+    array = pa.array([*stored, "aéb", "\0", "aab" * 30, *pieces, "b".join(pieces)], pa.string())[
+        len(stored) // 3 :
+    ]
+    values = strings(array)
+    found = made_of(values, words, ignore_case=ignore_case, until_nul=until_nul)
+    assert found is not None
+    assert found.tolist() == pattern.literal_mask(values, words).tolist()
+    present = [
+        (text, one) for text, one in zip(array.to_pylist(), found.tolist(), strict=True) if text is not None
+    ]
+    assert [one for _, one in present] == [pattern.matches(text) for text, _ in present]
+
+
+def test_texts_are_left_to_python_where_c_would_take_long() -> None:
+    """A piece that nearly fits everywhere, more pieces than C takes, and a place beyond the bytes."""
+    long = strings(pa.array(["a" * 200_000]))
+    assert (
+        made_of(long, [b"", b"a" * 9999 + b"b" + b"a" * 9999, b""], ignore_case=True, until_nul=True) is None
+    )
+    assert not Pattern.like("%" + "a" * 9999 + "b" + "a" * 9999 + "%").mask(long).any()
+    assert made_of(long, [b"a"] * 33, ignore_case=False, until_nul=True) is None
+    assert Pattern.like("%".join("a" * 40)).mask(long).all()
+    beyond = Strings(long.data, np.array([0]), np.array([200_001]))
+    assert made_of(beyond, [b"", b"b", b""], ignore_case=False, until_nul=True) is None
+
+
+def test_a_pattern_of_arrow_has_no_end_at_a_nul() -> None:
+    array = pa.array(["a\0b", "A\0B", "ab", None, "a\n\0b"])
+    for pattern, found in (
+        (Pattern.plain("a%b"), [True, False, True, False, True]),
+        (Pattern.plain("a_b"), [True, False, False, False, False]),
+        (Pattern.plain("A__B", ignore_case=True), [False, False, False, False, True]),
+        (Pattern.pieces("", "\0", ""), [True, True, False, False, True]),
+        (Pattern.pieces("AB", ignore_case=True), [False, False, True, False, False]),
+    ):
+        bound = bind(Predicate(0, Op.PATTERN, pattern), ColumnType(Kind.TEXT))
+        assert bound.exact
+        assert bound.mask(array).tolist() == found
+        assert [bound.test(text) for text in array.to_pylist()] == found
+    with pytest.raises(QueryError, match="only a text has a pattern"):
+        bind(Predicate(0, Op.PATTERN, Pattern.plain("a")), ColumnType(Kind.INTEGER))
 
 
 def test_a_pattern_full_of_wildcards_takes_bounded_time() -> None:

@@ -105,9 +105,12 @@ EXPRESSIONS = {
         F("t") > "a\0",
         ~pc.starts_with(F("t"), "a"),
         pc.starts_with(F("t"), "A", ignore_case=True),
-        pc.match_like(F("t"), "a%"),
+        pc.starts_with(F("t"), "K", ignore_case=True),
         F("t") == pa.scalar("a", pa.large_string()),
-        pc.ends_with(F("t"), "b"),
+        *(pc.match_like(F("t"), pattern) for pattern in ("a%", "%b", "%a%b%", "a", "", "%", "a_%", "%\\_")),
+        *(pc.ends_with(F("t"), "B", ignore_case=ignored) for ignored in (False, True)),
+        *(pc.match_substring(F("t"), text, ignore_case=True) for text in ("", "B", "k", "É", "a\0")),
+        *(~pc.match_substring(F("t"), text) for text in ("", "b", "\0", "é")),
         F("t") < F("t"),
     ],
     "blobs": [F("b") > b"a", F("b") == b"\xff", F("b").isin([b"", b"a\0"]), ~(F("b") <= b"a")],
@@ -147,7 +150,12 @@ def test_collations_are_none_of_arrows_business(tmp_path: Path) -> None:
 
 def test_conditions_on_one_column_prune_by_it(table: Table) -> None:
     schema = table.schema
-    for expression in (F("n") > 1, (F("n") == 1) | (F("n") == 5), pc.starts_with(F("t"), "a")):
+    for expression in (
+        F("n") > 1,
+        (F("n") == 1) | (F("n") == 5),
+        pc.starts_with(F("t"), "a"),
+        pc.match_like(F("t"), "%a%"),
+    ):
         filters, row_filter = filters_of_expression(expression, schema)
         assert len(filters) == 1
         assert row_filter is None

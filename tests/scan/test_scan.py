@@ -13,9 +13,10 @@ import pytest
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.predicates import Op, Predicate, bind
-from audiomem_sql.scan import Filter, scan
+from audiomem_sql.scan import Filter, count_rows, filters_of_text, scan
 from audiomem_sql.scan.candidates import candidate_rows
 from audiomem_sql.storage.segment import ROWID
+from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
 from audiomem_sql.table.table import Table
 
 COUNT = 40_000
@@ -156,3 +157,49 @@ def test_several_scans_at_once(table: Table, model: dict[int, dict[str, Any]]) -
                 break
             sums[place % 4] += int(np.asarray(batch.arrays[0]).sum())
     assert sum(sums) == 4 * sum(r["rising"] for r in model.values())
+
+
+def counted_blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The columns of the blocks that are decoded from now on."""
+    columns: list[int] = []
+    decode = ColumnBlocks._decode
+
+    def noted(self: ColumnBlocks, column: int, *arguments: Any, **options: Any) -> Any:
+        columns.append(column)
+        return decode(self, column, *arguments, **options)
+
+    monkeypatch.setattr(ColumnBlocks, "_decode", noted)
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("where", "passes", "most"),
+    [
+        ("rising >= 5000", lambda each: each["rising"] >= 5000, 1),
+        ("rising BETWEEN 5000 AND 300000", lambda each: 5000 <= each["rising"] <= 300_000, 2),
+        ("rising < -1", lambda each: False, 0),
+        ("rising IS NOT NULL", lambda each: True, 0),
+        ("rising < 5000 OR rising > 100000", lambda each: not 5000 <= each["rising"] <= 100_000, 2),
+        ("id > 20000", lambda each: each["id"] > 20_000, 2),
+        ('"any" >= 0', lambda each: each["any"] is not None, None),
+        (
+            "rising >= 5000 AND kind = 'red'",
+            lambda each: each["rising"] >= 5000 and each["kind"] == "red",
+            None,
+        ),
+    ],
+)
+def test_rows_are_counted_by_zone_maps(
+    table: Table, model: dict[int, dict[str, Any]], where: str, passes: Any, most: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Some rows were deleted, some came later; only blocks that zone maps leave open are decoded."""
+    filters, row_filter = filters_of_text(where, (), table.schema)
+    wanted = [number for number, each in model.items() if passes(each)]
+    table.snapshot.segments[0].forget()
+    decoded = counted_blocks(monkeypatch)
+    assert count_rows(table.snapshot, filters, row_filter) == len(wanted)
+    if most is not None:
+        assert len([column for column in decoded if column >= 0]) <= most
+    batches = scan(table.snapshot, [], filters, row_filter=row_filter)
+    assert sorted(rowid for batch in batches for rowid in batch.rowids.tolist()) == sorted(wanted)

@@ -14,12 +14,14 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from reals import NANS, ROWS, SPECIALS, bits, make
 from samples import verify
 
 import audiomem_sql as am
 from audiomem_sql.errors import ConstraintError
+from audiomem_sql.importing.importing import Order, import_files
 from audiomem_sql.storage.segment.catalog_features import FEATURES, NAN
 from audiomem_sql.table.row_diff import differences
 from audiomem_sql.table.table import Table
@@ -166,6 +168,47 @@ def test_nan_is_a_key_as_null_is_and_zeros_are_one(tmp_path: Path, shards: int |
         assert table.to_arrow(where="x = -0.0")["n"].to_pylist() == [4]
         with pytest.raises(ConstraintError):
             table.append([{"x": -0.0}])
+
+
+def _frame_of_duckdb(rows: list[dict[str, Any]]) -> duckdb.DuckDBPyRelation:
+    con = duckdb.connect()
+    con.execute("CREATE TABLE s(id INTEGER, x DOUBLE)")
+    con.executemany("INSERT INTO s VALUES (?, ?)", [tuple(row.values()) for row in rows])
+    return con.sql("FROM s")
+
+
+ADDED: dict[str, Any] = {
+    "rows": lambda table, rows: table.append(rows),
+    "arrow": lambda table, rows: table.append(pa.Table.from_pylist(rows)),
+    "polars": lambda table, rows: table.append(pl.DataFrame(rows)),
+    "duckdb": lambda table, rows: table.append(_frame_of_duckdb(rows)),
+    "stream": lambda table, rows: table.append_stream(pa.Table.from_pylist(rows).to_reader()),
+    "upsert by id": lambda table, rows: table.upsert(rows, "id"),
+    "upsert by x": lambda table, rows: table.upsert(rows, "x"),
+    "merge by x": lambda table, rows: table.merge_rows(rows, "x"),
+}
+
+
+@pytest.mark.parametrize("door", ADDED)
+def test_no_door_has_nan_equal_to_another_key(tmp_path: Path, door: str) -> None:
+    columns = ["id INTEGER PRIMARY KEY", "x REAL UNIQUE"]
+    with Table.create(tmp_path / "t.flac", columns) as table:
+        table.append([{"id": 1, "x": math.nan}, {"id": 2, "x": 2.0}])
+        ADDED[door](table, [{"id": 3, "x": math.nan}, {"id": 4, "x": -math.nan}])
+        assert table.update("id = 2", {"x": math.nan}).updated == 1
+        found = table.to_arrow().sort_by("id").to_pylist()
+        assert [row["id"] for row in found] == [1, 2, 3, 4]
+        assert all(math.isnan(row["x"]) for row in found)
+    with am.connect(tmp_path / "t.flac") as con:
+        assert con.execute("SELECT count(*), count(x) FROM t").fetchone() == (4, 0)
+
+
+def test_a_key_of_an_imported_file_may_be_nan(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [math.nan, 1.0, math.nan]}), tmp_path / "s.parquet")
+    import_files([str(tmp_path / "s.parquet")], str(tmp_path / "t.flac"), Order(key="x"))
+    with Table(tmp_path / "t.flac") as table:
+        assert table.schema.columns[0].primary_key
+        assert repr(table.to_arrow()["x"].to_pylist()) == "[nan, 1.0, nan]"
 
 
 def test_keys_of_several_columns(tmp_path: Path) -> None:

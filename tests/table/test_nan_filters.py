@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -72,6 +73,40 @@ def test_filters_of_arrow(twin: Twin) -> None:
                 seed,
                 str(wanted),
             )
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int8(), pa.uint8(), pa.float16(), pa.float32()])
+def test_sets_of_other_numbers_are_sets_of_doubles(tmp_path: Path, kind: Any) -> None:
+    """Arrow itself has no -0.0 in a set of integers, and in one of floats no 0.0 where that has -0.0."""
+    reals = [0.0, -0.0, 1.0, 1.5, math.nan, -math.nan, None, math.inf]
+    x = pc.field("x")
+    with am.write_flac({"x": reals, "i": list(range(len(reals)))}, tmp_path / "t.flac") as table:
+
+        def rows(condition: Any) -> list[int]:
+            return sorted(table.dataset().to_table(filter=condition)["i"].to_pylist())
+
+        zero, both = pa.array([0], kind), pa.array([1, 0], kind)
+        assert rows(x.isin(zero)) == [0, 1]
+        assert rows(~x.isin(zero)) == [2, 3, 4, 5, 6, 7]
+        assert rows(x.isin(both)) == [0, 1, 2]
+        assert rows(x.isin(pa.array([0, None], kind))) == [0, 1, 6]
+        assert rows(~x.isin(pa.array([0, None], kind))) == [2, 3, 4, 5, 7]
+        assert rows(x.isin(pa.array([], kind))) == []
+        if pa.types.is_floating(kind):
+            below, odd = pa.array([-0.0], pa.float64()).cast(kind), pa.array([math.nan, 1.5], kind)
+            assert rows(x.isin(below)) == [0, 1]
+            assert rows(~x.isin(below)) == [2, 3, 4, 5, 6, 7]
+            assert rows(x.isin(odd)) == [3, 4, 5]
+            assert rows(~x.isin(odd)) == [0, 1, 2, 6, 7]
+
+
+def test_integers_that_no_double_is_are_not_rounded(tmp_path: Path) -> None:
+    with am.write_flac({"x": [2.0**53, 2.0**53 + 2, 1.0]}, tmp_path / "t.flac") as table:
+        for value, there in ((1 << 53, 1), ((1 << 53) + 1, 0), (1, 1)):
+            found = table.dataset().to_table(filter=pc.field("x").isin(pa.array([value])))
+            assert found.num_rows == there
+        found = table.dataset().to_table(filter=pc.field("x").isin(pa.array([(1 << 53) + 1, 1])))
+        assert found["x"].to_pylist() == [1.0]
 
 
 def polars_filter(rng: random.Random, depth: int = 2) -> pl.Expr:

@@ -17,7 +17,7 @@ from audiomem_sql.columns.logical.forms import stored_form
 from audiomem_sql.columns.logical.node import Node
 from audiomem_sql.columns.logical.opaque import bignum_of_duckdb, bit_of_duckdb
 from audiomem_sql.columns.logical.parsing import clock_text, offset_text
-from audiomem_sql.columns.types import STORED, ColumnType, arrow_type
+from audiomem_sql.columns.types import STORED_MARK, ColumnType, arrow_type
 from audiomem_sql.errors import DataTypeError
 from audiomem_sql.vtab.duckdb import vectors as v
 from audiomem_sql.vtab.duckdb.native_types import JSON_TYPE, is_plain, node_of_described
@@ -32,7 +32,7 @@ def field_of(name: str, described: v.Type) -> pa.Field:
     if is_plain(described):
         return pa.field(name, v.arrow_type(name, described))
     made = ColumnType.of(node_of_described(name, described))
-    return pa.field(name, arrow_type(made), metadata={b"audiomem:type": str(made).encode(), STORED: b"1"})
+    return pa.field(name, arrow_type(made), metadata={b"audiomem:type": str(made).encode(), **STORED_MARK})
 
 
 def values_of(name: str, described: v.Type, vector: v.Vector, rows: int) -> pa.Array:

@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
 from audiomem_sql.columns.column import fold
-from audiomem_sql.columns.types import STORED
+from audiomem_sql.columns.types import STORED_MARK, is_stored
 from audiomem_sql.errors import AudioMemError, NotAudioMemoryError, QueryError, SchemaError
 from audiomem_sql.machine.urls import is_url
 from audiomem_sql.scan.arrow_expression import names_in, parse_expression
@@ -287,7 +287,7 @@ def _fields(tables: Sequence[NamedTable], *, union: bool) -> list[pa.Field]:
                 fields[key] = _together(fields[key], each, table.path, widen=union)
             elif union or table is tables[0]:
                 logical = _logical(each)
-                metadata = None if logical is None else {_TYPE: logical, STORED: b"1"}
+                metadata = None if logical is None else {_TYPE: logical, **STORED_MARK}
                 fields[key] = pa.field(each.name, each.type, metadata=metadata)
     return list(fields.values())
 
@@ -308,7 +308,7 @@ def _together(one: pa.Field, other: pa.Field, path: str, *, widen: bool) -> pa.F
 def _logical(field: pa.Field) -> bytes | None:
     """The name of the logical type of a column; None if it has none."""
     metadata = field.metadata or {}
-    return metadata.get(_TYPE) if STORED in metadata else None
+    return metadata.get(_TYPE) if is_stored(metadata) else None
 
 
 def _said(field: pa.Field) -> str:

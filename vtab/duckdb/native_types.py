@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from audiomem_sql.columns.logical.arrow_forms import common_of
 from audiomem_sql.columns.logical.node import Node
-from audiomem_sql.columns.types import STORED, ColumnType
+from audiomem_sql.columns.types import ColumnType, is_stored
 from audiomem_sql.vtab.duckdb import vectors as v
 
 JSON_TYPE: v.Type = (v.VARCHAR, "JSON")
@@ -78,7 +78,7 @@ _ARROW: dict[pa.DataType, v.Type] = {
 def logical_of_field(field: pa.Field) -> Node | None:
     """The logical type of a column whose values are stored ones, see ``Schema.to_arrow``."""
     metadata = field.metadata or {}
-    if STORED not in metadata:
+    if not is_stored(metadata):
         return None
     return ColumnType.parse(metadata[b"audiomem:type"].decode()).logical
 

@@ -4,8 +4,12 @@
 
 struct aggregate {
   struct door *door;
-  PyObject *make;
+  const char *name;
+  PyObject *make; /* NULL before its first use */
 };
+
+static const char *const NAMES[] = {"decimal_sum"};
+enum { COUNT = sizeof(NAMES) / sizeof(NAMES[0]) };
 
 /* Tell SQLite what Python said. */
 static void fail(sqlite3_context *context, const struct aggregate *aggregate) {
@@ -18,20 +22,31 @@ static void fail(sqlite3_context *context, const struct aggregate *aggregate) {
 }
 
 /* The object of a group; NULL without an exception if it has none and none is to be made. */
-static PyObject **state_of(sqlite3_context *context, const struct aggregate *aggregate, int make) {
+static PyObject **state_of(sqlite3_context *context, struct aggregate *aggregate, int make) {
   PyObject **state = sqlite3_aggregate_context(context, make ? (int)sizeof(*state) : 0);
 
+  if (make && aggregate->make == NULL) aggregate->make = door_named(aggregate->door, "aggregate", aggregate->name);
+  if (make && aggregate->make == NULL) return NULL;
   if (state != NULL && *state == NULL && make) *state = py.PyObject_CallObject(aggregate->make, NULL);
   return state;
 }
 
 static void take(const sqlite3_api_routines *library, sqlite3_context *context, sqlite3_value *value, const char *method) {
-  struct gil gil = gil_take(library);
-  struct aggregate *aggregate = sqlite3_user_data(context);
+  struct aggregate *aggregate;
   PyObject **state, *item, *arguments, *result = NULL;
+  const void *before = host;
+  struct gil gil;
+  int is_open;
 
+  host = library;
+  aggregate = sqlite3_user_data(context);
+  is_open = function_opened(context, aggregate->door);
+  host = before;
+  if (!is_open) return;
+  gil = gil_take(library);
   if (!gil.entered) {
     sqlite3_result_error(context, "audiomem: Python has ended in this process", -1);
+    gil_give(&gil);
     return;
   }
   not_utf8 = 0;
@@ -98,35 +113,26 @@ static void forget(void *aux) {
   struct aggregate *aggregate = aux;
   struct gil gil = gil_take(aggregate->door->api);
 
-  if (gil.entered) py.Py_DecRef(aggregate->make);
+  if (gil.entered && aggregate->make != NULL) py.Py_DecRef(aggregate->make);
   door_release(aggregate->door);
   sqlite3_free(aggregate);
   gil_give(&gil);
 }
 
 int register_aggregates(sqlite3 *db, struct door *door) {
-  PyObject *all = py.PyObject_GetAttrString(door->object, "aggregates");
-  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
   const struct callbacks *own = &EACH[library_number(door->api)];
-  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+  int i, rc = SQLITE_OK;
 
-  for (i = 0; rc == SQLITE_OK && i < count; i++) {
-    PyObject *each = py.PyTuple_GetItem(all, i);
+  for (i = 0; rc == SQLITE_OK && i < COUNT; i++) {
     struct aggregate *aggregate = sqlite3_malloc(sizeof(*aggregate));
-    struct cell name;
 
-    if (aggregate == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
-      sqlite3_free(aggregate);
-      rc = SQLITE_NOMEM;
-      break;
-    }
+    if (aggregate == NULL) return SQLITE_NOMEM;
     aggregate->door = door;
-    aggregate->make = py.PyTuple_GetItem(each, 1);
-    py.Py_IncRef(aggregate->make);
+    aggregate->name = NAMES[i];
+    aggregate->make = NULL;
     door->references++;
-    rc = sqlite3_create_window_function(db, name.as.bytes.data, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS,
-                                        aggregate, own->step, own->final, own->value, own->inverse, forget);
+    rc = sqlite3_create_window_function(db, NAMES[i], 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, aggregate,
+                                        own->step, own->final, own->value, own->inverse, forget);
   }
-  if (all != NULL) py.Py_DecRef(all);
   return rc;
 }

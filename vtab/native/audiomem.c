@@ -1,8 +1,11 @@
-/* The entry points: `.load audiomem` registers module `audiomem` and all functions with the connection.
+/* The entry points: `.load audiomem` registers module `audiomem` and all functions with the connection, by their names:
+** Python is started at the first use of one.
 **
 ** It is never unloaded, because Python cannot be.
 */
 #include "audiomem.h"
+
+#include <pthread.h>
 
 /* ---- what Python asks of the connection -------------------------------------------------------------------------- */
 
@@ -196,26 +199,79 @@ enum { HOST_COUNT = sizeof(HOST) / sizeof(HOST[0]) };
 
 /* ---- scalar functions -------------------------------------------------------------------------------------------- */
 
+#define DIRECTONLY 0x80000 /* headers before 3.31 and 3.31 have no names for these */
+#define INNOCUOUS 0x200000
+
+/* The scalar functions, each with `fewest` to `most` arguments; Python has the same, of udfs.all_functions(). */
+static const struct {
+  const char *name;
+  int fewest, most, flags;
+} SCALARS[] = {
+    {"audiomem_version", 0, 0, INNOCUOUS},
+    {"embed", 1, 3, DIRECTONLY},
+    {"audiomem_device", 0, 1, DIRECTONLY},
+    {"vec_from_json", 1, 1, INNOCUOUS},
+    {"vec_to_json", 1, 1, INNOCUOUS},
+    {"cosine_distance", 2, 2, INNOCUOUS},
+    {"l2_distance", 2, 2, INNOCUOUS},
+    {"highlight", 2, 4, 0},
+    {"snippet", 2, 6, 0},
+    {"decimal_add", 2, 2, INNOCUOUS},
+    {"decimal_sub", 2, 2, INNOCUOUS},
+    {"decimal_mul", 2, 2, INNOCUOUS},
+    {"decimal_cmp", 2, 2, INNOCUOUS},
+    {"bm25", 0, 65, 0},
+};
+enum { SCALAR_COUNT = sizeof(SCALARS) / sizeof(SCALARS[0]) };
+
+/* The table-valued functions, of vtab/table_functions.py. */
+static const char *const TABLE_FUNCTIONS[] = {
+    "audiomem_explain", "audiomem_vocabulary", "audiomem_suggest",  "audiomem_verify",     "audiomem_bands",
+    "audiomem_snapshots", "audiomem_cache",    "audiomem_changes",  "audiomem_knn",        "audiomem_duplicates",
+    "audiomem_clusters",  "audiomem_cluster_rows", "audiomem_map",
+};
+enum { TABLE_FUNCTION_COUNT = sizeof(TABLE_FUNCTIONS) / sizeof(TABLE_FUNCTIONS[0]) };
+
 struct scalar {
   struct door *door;
-  PyObject *callable;
+  const char *name;
+  PyObject *callable; /* NULL before its first use */
 };
 
+int function_opened(sqlite3_context *context, struct door *door) {
+  char *message = NULL;
+  int rc = door_open(door, &message);
+
+  if (rc == SQLITE_OK) return 1;
+  sqlite3_result_error(context, message ? message : "out of memory", -1);
+  sqlite3_result_error_code(context, rc);
+  sqlite3_free(message);
+  return 0;
+}
+
 static void scalar_in(const sqlite3_api_routines *library, sqlite3_context *context, int argc, sqlite3_value **argv) {
-  struct gil gil = gil_take(library);
-  struct scalar *scalar = sqlite3_user_data(context);
   const void *before = host;
-  PyObject *arguments, *result = NULL;
+  struct scalar *scalar;
+  PyObject *arguments = NULL, *result = NULL;
   char *message = NULL;
   struct cell cell;
-  int i, rc;
+  struct gil gil;
+  int i, rc, is_open;
 
+  host = library;
+  scalar = sqlite3_user_data(context);
+  is_open = function_opened(context, scalar->door);
+  host = before;
+  if (!is_open) return;
+  gil = gil_take(library);
   if (!gil.entered) {
     sqlite3_result_error(context, "audiomem: Python has ended in this process", -1);
+    gil_give(&gil);
     return;
   }
   not_utf8 = 0;
-  arguments = py.PyTuple_New(argc);
+  if (scalar->callable == NULL) scalar->callable = door_named(scalar->door, "scalar", scalar->name);
+  if (scalar->callable != NULL) arguments = py.PyTuple_New(argc);
   for (i = 0; arguments != NULL && i < argc; i++) {
     PyObject *item = python_value(argv[i]);
 
@@ -230,7 +286,7 @@ static void scalar_in(const sqlite3_api_routines *library, sqlite3_context *cont
     result = call(scalar->door->object, "not_utf8", arguments);
   } else if (arguments != NULL) {
     result = py.PyObject_CallObject(scalar->callable, arguments);
-    host = before;
+    host = library;
     py.Py_DecRef(arguments);
   }
   if (cell_read(&cell, result) < 0) {
@@ -260,7 +316,7 @@ static void scalar_forget(void *aux) {
   struct scalar *scalar = aux;
   struct gil gil = gil_take(scalar->door->api);
 
-  if (gil.entered) py.Py_DecRef(scalar->callable);
+  if (gil.entered && scalar->callable != NULL) py.Py_DecRef(scalar->callable);
   door_release(scalar->door);
   sqlite3_free(scalar);
   gil_give(&gil);
@@ -287,101 +343,109 @@ static PyObject *attach(sqlite3 *db) {
 
 const sqlite3_api_routines *libraries[MOST_LIBRARIES];
 
-int library_number(const sqlite3_api_routines *library) { /* with the GIL */
+int library_number(const sqlite3_api_routines *library) {
+  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   int i;
 
-  for (i = 0; i < MOST_LIBRARIES; i++) {
+  pthread_mutex_lock(&mutex);
+  for (i = 0; i < MOST_LIBRARIES && libraries[i] != library; i++) {
     if (libraries[i] == NULL) libraries[i] = library;
-    if (libraries[i] == library) return i;
+    if (libraries[i] == library) break;
   }
-  return -1;
+  pthread_mutex_unlock(&mutex);
+  return i < MOST_LIBRARIES ? i : -1;
+}
+
+int door_open(struct door *door, char **message) {
+  char *failed = NULL;
+  const void *before = host;
+  struct gil gil;
+  int rc;
+
+  if (door->object != NULL) return SQLITE_OK;
+  host = door->api;
+  rc = runtime_start(&failed);
+  if (rc < 0) *message = sqlite_words(failed);
+  host = before;
+  if (rc < 0) return SQLITE_ERROR;
+  gil = gil_take(door->api);
+  if (!gil.entered) {
+    *message = sqlite3_mprintf("audiomem: Python has ended in this process");
+  } else {
+    door->object = attach(door->db);
+    if (door->object == NULL) *message = sqlite_words(import_failed());
+  }
+  gil_give(&gil);
+  return door->object == NULL ? SQLITE_ERROR : SQLITE_OK;
+}
+
+PyObject *door_named(struct door *door, const char *method, const char *name) {
+  PyObject *text = text_object(name), *arguments = text == NULL ? NULL : tuple(1, &text);
+
+  return arguments == NULL ? NULL : call(door->object, method, arguments);
 }
 
 static int register_scalars(sqlite3 *db, struct door *door) {
-  PyObject *all = py.PyObject_GetAttrString(door->object, "scalars");
-  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
-  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+  int i, count, rc = SQLITE_OK;
 
-  for (i = 0; rc == SQLITE_OK && i < count; i++) {
-    PyObject *each = py.PyTuple_GetItem(all, i);
-    struct scalar *scalar = sqlite3_malloc(sizeof(*scalar));
-    struct cell name;
+  for (i = 0; i < SCALAR_COUNT; i++) {
+    for (count = SCALARS[i].fewest; rc == SQLITE_OK && count <= SCALARS[i].most; count++) {
+      struct scalar *scalar = sqlite3_malloc(sizeof(*scalar));
 
-    if (scalar == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
-      sqlite3_free(scalar);
-      rc = SQLITE_NOMEM;
-      break;
+      if (scalar == NULL) return SQLITE_NOMEM;
+      scalar->door = door;
+      scalar->name = SCALARS[i].name;
+      scalar->callable = NULL;
+      door->references++;
+      rc = sqlite3_create_function_v2(db, scalar->name, count, SQLITE_UTF8 | SQLITE_DETERMINISTIC | SCALARS[i].flags,
+                                      scalar, SCALAR_CALLS[library_number(door->api)], NULL, NULL, scalar_forget);
     }
-    scalar->door = door;
-    scalar->callable = py.PyTuple_GetItem(each, 2);
-    py.Py_IncRef(scalar->callable);
-    door->references++;
-    rc = sqlite3_create_function_v2(db, name.as.bytes.data, (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 1)),
-                                    SQLITE_UTF8 | SQLITE_DETERMINISTIC | (int)py.PyLong_AsLongLong(py.PyTuple_GetItem(each, 3)), scalar,
-                                    SCALAR_CALLS[library_number(door->api)], NULL, NULL, scalar_forget);
   }
-  if (all != NULL) py.Py_DecRef(all);
   return rc;
 }
 
 static int register_functions(sqlite3 *db, struct door *door) {
-  PyObject *all = py.PyObject_GetAttrString(door->object, "functions");
-  Py_ssize_t i, count = all == NULL ? 0 : py.PyTuple_Size(all);
-  int rc = all == NULL ? SQLITE_ERROR : SQLITE_OK;
+  int i, rc = SQLITE_OK;
 
-  for (i = 0; rc == SQLITE_OK && i < count; i++) {
-    PyObject *each = py.PyTuple_GetItem(all, i);
+  for (i = 0; rc == SQLITE_OK && i < TABLE_FUNCTION_COUNT; i++) {
     struct function *function = sqlite3_malloc(sizeof(*function));
-    struct cell name;
 
-    if (function == NULL || cell_read(&name, py.PyTuple_GetItem(each, 0)) < 0) {
-      sqlite3_free(function);
-      rc = SQLITE_NOMEM;
-      break;
-    }
+    if (function == NULL) return SQLITE_NOMEM;
     function->door = door;
-    function->object = py.PyTuple_GetItem(each, 1);
-    py.Py_IncRef(function->object);
+    function->name = TABLE_FUNCTIONS[i];
+    function->object = NULL;
     door->references++;
-    rc = register_function(db, function, name.as.bytes.data);
+    rc = register_function(db, function);
   }
-  if (all != NULL) py.Py_DecRef(all);
   return rc;
 }
 
+/* Only names are registered, unless Python runs: it is started when one of them is used. */
 static int register_all(sqlite3 *db, char **message) {
-  struct door *door;
-  PyObject *object = attach(db);
-  int rc;
+  struct door *door = sqlite3_malloc(sizeof(*door));
+  int rc = SQLITE_OK;
 
-  if (object == NULL) {
-    *message = sqlite_words(import_failed());
-    return SQLITE_ERROR;
-  }
-  door = sqlite3_malloc(sizeof(*door));
-  if (door == NULL) {
-    py.Py_DecRef(object);
-    return SQLITE_NOMEM;
-  }
+  if (door == NULL) return SQLITE_NOMEM;
   door->api = sqlite3_api;
+  door->db = db;
+  door->object = NULL;
+  door->references = 1; /* this function's */
   if (library_number(door->api) < 0) {
     *message = sqlite3_mprintf("audiomem: it is loaded into more than %d libraries of SQLite in this process", MOST_LIBRARIES);
-    py.Py_DecRef(object);
-    sqlite3_free(door);
-    return SQLITE_ERROR;
+    rc = SQLITE_ERROR;
   }
-  door->db = db;
-  door->object = object;
-  door->references = 2; /* the module's, and this function's */
-  rc = sqlite3_create_collation_v2(db, "audiomem_time", SQLITE_UTF8, NULL, compare_times, NULL);
+  if (rc == SQLITE_OK && runtime_runs()) rc = door_open(door, message);
+  if (rc == SQLITE_OK) rc = sqlite3_create_collation_v2(db, "audiomem_time", SQLITE_UTF8, NULL, compare_times, NULL);
   if (rc == SQLITE_OK) {
     rc = sqlite3_create_collation_v2(db, "audiomem_decimal", SQLITE_UTF8, NULL, compare_numbers, NULL);
   }
-  if (rc == SQLITE_OK) rc = register_module(db, door);
+  if (rc == SQLITE_OK) {
+    door->references++;
+    rc = register_module(db, door);
+  }
   if (rc == SQLITE_OK) rc = register_scalars(db, door);
   if (rc == SQLITE_OK) rc = register_aggregates(db, door);
   if (rc == SQLITE_OK) rc = register_functions(db, door);
-  if (rc != SQLITE_OK && py.PyErr_Occurred()) explain(object, message);
   door_release(door);
   return rc;
 }
@@ -390,7 +454,6 @@ static int register_all(sqlite3 *db, char **message) {
 __attribute__((visibility("default")))
 #endif
 int sqlite3_audiomem_init(sqlite3 *db, char **message, const sqlite3_api_routines *api) {
-  struct gil gil;
   char *failed = NULL;
   int rc;
 
@@ -399,17 +462,11 @@ int sqlite3_audiomem_init(sqlite3 *db, char **message, const sqlite3_api_routine
     *message = sqlite3_mprintf("audiomem: SQLite 3.26 or newer is needed, and this is %s", sqlite3_libversion());
     return SQLITE_ERROR;
   }
-  if (runtime_start(&failed) < 0) {
+  if (runtime_find(&failed) < 0) {
     *message = sqlite_words(failed);
     return SQLITE_ERROR;
   }
-  gil = gil_take(api);
-  if (!gil.entered) {
-    *message = sqlite3_mprintf("audiomem: Python has ended in this process");
-    return SQLITE_ERROR;
-  }
   rc = register_all(db, message);
-  gil_give(&gil);
   return rc == SQLITE_OK ? SQLITE_OK_LOAD_PERMANENTLY : rc;
 }
 

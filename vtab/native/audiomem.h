@@ -83,18 +83,26 @@ int compare_times(void *, int left_size, const void *left, int right_size, const
 struct door {
   const sqlite3_api_routines *api;
   sqlite3 *db;
-  PyObject *object; /* audiomem_sql.vtab.extension.Door */
+  PyObject *object; /* audiomem_sql.vtab.extension.Door; NULL before the first use of anything of the connection */
   int references;
 };
+/* Start Python, and make the object, unless that was done. A result code, with a message for sqlite3_free(). It is the
+** first thing that whatever SQLite calls by a name does; the GIL is not held. */
+int door_open(struct door *, char **message);
+/* What the object has under a name, by one of its methods. A new reference; NULL with an exception. */
+PyObject *door_named(struct door *, const char *method, const char *name);
 void door_release(struct door *);
+/* door_open for a function; 0 after it told SQLite what is wrong. */
+int function_opened(sqlite3_context *, struct door *);
 
 /* A table-valued function of a door, as client data of its module. */
 struct function {
   struct door *door;
-  PyObject *object; /* audiomem_sql.vtab.extension.FunctionTable */
+  const char *name;
+  PyObject *object; /* audiomem_sql.vtab.extension.FunctionTable; NULL before its first use */
 };
 int register_aggregates(sqlite3 *, struct door *); /* aggregates.c */
 int register_module(sqlite3 *, struct door *);
-int register_function(sqlite3 *, struct function *, const char *name);
+int register_function(sqlite3 *, struct function *);
 
 #endif

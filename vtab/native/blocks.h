@@ -1,8 +1,8 @@
-/* Blocks of texts as Arrow's buffers, and cells of pages as payload: what a scan does most, without Python.
+/* Blocks of texts as Arrow's buffers, cells of pages as payload, and a search in texts: what a scan does most, without Python.
 **
 ** A library of its own, for it is linked with libzstd, and called through ctypes: audiomem_sql/machine/native.py has the
-** signatures. The same in Python, which also says what is wrong: blocks/compression.py, blocks/strings.py and
-** protection/crc32c.py. Whatever is refused here is looked at there. */
+** signatures. The same in Python, which also says what is wrong: blocks/compression.py, blocks/strings.py,
+** protection/crc32c.py and predicates/patterns.py. Whatever is refused here is looked at there. */
 #ifndef AUDIOMEM_BLOCKS_H
 #define AUDIOMEM_BLOCKS_H
 
@@ -46,5 +46,15 @@ EXPORTED int audiomem_reads_cells(void);
 ** start + i, modulo 2**32. Returns how many are intact: fewer than `count` is the place of the first that is not. */
 EXPORTED int64_t audiomem_read_cells(const struct pages *, int64_t first, int64_t count, uint32_t start,
                                      uint8_t *payload);
+
+/* Which of `rows` texts are made of `count` pieces in order, with anything between two of them: the first piece begins the
+** text, the last one ends it, and either may be empty. One piece alone is the whole text. Text i is data[starts[i], ends[i]).
+** words: the pieces, one behind the other, of sizes[i] bytes each. fold: capitals of ASCII are as their small letters, which
+** the pieces have. until_nul: a text ends at its first NUL byte; then the pieces have none. found: 1 or 0 for each text.
+** Returns `rows`, or -1 where that is for others to say: places beyond the `size` bytes of data, pieces that are many or empty
+** within, and texts in which a piece nearly fits again and again. */
+EXPORTED int64_t audiomem_match(const uint8_t *data, int64_t size, int64_t rows, const int64_t *starts, const int64_t *ends,
+                                const uint8_t *words, const int64_t *sizes, int64_t count, int fold, int until_nul,
+                                uint8_t *found);
 
 #endif

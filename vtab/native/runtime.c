@@ -1,4 +1,5 @@
-/* CPython: the one that this process is, or one that is started now, of the virtual environment that the extension lies in.
+/* CPython: the one that this process is, or one that is started at the first use, of the virtual environment that the
+** extension lies in.
 **
 ** Which environment: AUDIOMEM_PYTHON (the path of a python), or the environment that this file is installed in, or the one
 ** that it was built for in place, or VIRTUAL_ENV. Which library: AUDIOMEM_LIBPYTHON, or the one beside that python, as its
@@ -215,12 +216,13 @@ static int check_version(char **message) {
   return -1;
 }
 
-static int start(const struct place *place, char **message) {
-  void (*set_program_name)(const wchar_t *);
-  wchar_t *(*decode)(const char *, size_t *);
-  static wchar_t *program; /* Python keeps the pointer */
-  char name[64], *locale;
-  int *utf8_mode;
+static void (*set_program_name)(const wchar_t *);
+static wchar_t *(*decode_locale)(const char *, size_t *);
+static int *utf8_mode;
+
+/* Load the library of the Python that lies at `place`. Everything that it would end the process for is looked at. */
+static int find_python(const struct place *place, char **message) {
+  char name[64];
   void *library;
 
   if (place->minor < 11) {
@@ -243,21 +245,27 @@ static int start(const struct place *place, char **message) {
   library = open_libpython(place, message);
   if (library == NULL || look_up(library, message) < 0 || check_version(message) < 0) return -1;
   *(void **)&set_program_name = dlsym(library, "Py_SetProgramName");
-  *(void **)&decode = dlsym(library, "Py_DecodeLocale");
-  if (set_program_name == NULL || decode == NULL) {
+  *(void **)&decode_locale = dlsym(library, "Py_DecodeLocale");
+  if (set_program_name == NULL || decode_locale == NULL) {
     *message = words("audiomem: this Python is too new: %s", py.Py_GetVersion());
     return -1;
   }
   utf8_mode = dlsym(library, "Py_UTF8Mode");
+  return 0;
+}
+
+static void start(const struct place *place) {
+  static wchar_t *program; /* Python keeps the pointer */
+  char *locale;
+
   if (utf8_mode != NULL) *utf8_mode = 1; /* file names are what SQLite says: UTF-8 */
   locale = setlocale(LC_CTYPE, NULL);
   locale = locale == NULL ? NULL : strdup(locale);
-  program = decode(place->python, NULL);
+  program = decode_locale(place->python, NULL);
   set_program_name(program == NULL ? L"python3" : program);
   py.Py_InitializeEx(0); /* no handlers of signals: Ctrl-C is the host's */
   if (locale != NULL) setlocale(LC_CTYPE, locale);
   free(locale);
-  return 0;
 }
 
 /* Let `import audiomem_sql` find the package that this file belongs to, with what it needs. Errors are left to the import. */
@@ -304,42 +312,66 @@ static void borrow(struct place *place) {
   free(ignored);
 }
 
-static int run_once(char **message) {
-  struct place place;
-  int rc = 0;
+static struct place place;
+static enum { UNKNOWN, FOUND, RUNS } state;
 
+static void join_running(void) {
+  struct gil gil = gil_take(host);
+
+  if (gil.entered) borrow(&place);
+  gil_give(&gil);
+  state = RUNS;
+}
+
+static void run(void) {
+  if (py.Py_IsInitialized()) { /* by the host, since the extension was loaded */
+    join_running();
+    return;
+  }
+  start(&place);
+  if (is_file(place.package, PYTHON_FILE)) add_path(place.package, 1);
+  py.PyEval_SaveThread();
+  state = RUNS;
+}
+
+static int find(char **message) {
   memset(&place, 0, sizeof(place));
   if (find_package(&place, message) < 0) return -1;
   if (dlsym(RTLD_DEFAULT, "Py_IsInitialized") != NULL) {
-    struct gil gil;
-
     if (look_up(RTLD_DEFAULT, message) < 0 || check_version(message) < 0) return -1;
     if (py.Py_IsInitialized()) {
-      gil = gil_take(host);
-      if (gil.entered) borrow(&place);
-      gil_give(&gil);
+      join_running();
       return 0;
     }
   }
-  if (find_environment(&place, message) < 0 || start(&place, message) < 0) return -1;
-  if (is_file(place.package, PYTHON_FILE)) add_path(place.package, 1);
-  py.PyEval_SaveThread();
+  if (find_environment(&place, message) < 0 || find_python(&place, message) < 0) return -1;
+  state = FOUND;
+  if (!is_file(place.package, PYTHON_FILE)) run(); /* whether that Python has the package, only an import tells */
+  return 0;
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+int runtime_find(char **message) {
+  int rc;
+
+  pthread_mutex_lock(&mutex);
+  rc = state == UNKNOWN ? find(message) : 0;
+  pthread_mutex_unlock(&mutex);
   return rc;
 }
 
 int runtime_start(char **message) {
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-  static int started;
-  int rc = 0;
+  int rc;
 
   pthread_mutex_lock(&mutex);
-  if (!started) {
-    rc = run_once(message);
-    started = rc == 0;
-  }
+  rc = state == UNKNOWN ? find(message) : 0;
+  if (rc == 0 && state == FOUND) run();
   pthread_mutex_unlock(&mutex);
   return rc;
 }
+
+int runtime_runs(void) { return state == RUNS; }
 
 struct gil gil_take(const void *now) {
   struct gil gil;

@@ -103,9 +103,12 @@ struct python {
 };
 extern struct python py;
 
-/* Make `py` usable: of the Python that this process is, or of one that is started now. 0, or -1 and a message for
-** free(). It is done once in a process. */
+/* Look `py` up: in the Python that this process is, or in the library of one that can be started. 0, or -1 and a message
+** for free(). It is done once in a process. */
+int runtime_find(char **message);
+/* The same, and start it unless it runs. */
 int runtime_start(char **message);
+int runtime_runs(void);
 /* A message for free(), as printf makes it. */
 char *words(const char *format, ...);
 /* The same of what import_module raised: the package is missing, or not of this Python. */

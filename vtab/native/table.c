@@ -81,10 +81,12 @@ static int declare(sqlite3 *db, PyObject *declaration, PyObject *object, sqlite3
 
 static int make(sqlite3 *db, struct door *door, int again, int argc, const char *const *argv, sqlite3_vtab **out,
                 char **message) {
-  struct gil gil = gil_take(door->api);
+  struct gil gil;
   PyObject *arguments, *pair;
-  int i, rc;
+  int i, rc = door_open(door, message);
 
+  if (rc != SQLITE_OK) return rc;
+  gil = gil_take(door->api);
   if (!gil.entered) {
     *message = sqlite3_mprintf("%s", ENDED);
     return SQLITE_ERROR;
@@ -131,20 +133,23 @@ static int connect_table(sqlite3 *db, void *aux, int argc, const char *const *ar
 static int connect_function(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_vtab **out,
                             char **message) {
   struct function *function = aux;
-  struct gil gil = gil_take(function->door->api);
+  struct gil gil;
   PyObject *declaration;
-  int rc;
+  int rc = door_open(function->door, message);
 
   (void)argc;
   (void)argv;
+  if (rc != SQLITE_OK) return rc;
+  gil = gil_take(function->door->api);
   if (!gil.entered) {
     *message = sqlite3_mprintf("%s", ENDED);
     return SQLITE_ERROR;
   }
   sqlite3_vtab_config(db, SQLITE_VTAB_DIRECTONLY);
-  declaration = py.PyObject_GetAttrString(function->object, "declaration");
+  if (function->object == NULL) function->object = door_named(function->door, "function", function->name);
+  declaration = function->object == NULL ? NULL : py.PyObject_GetAttrString(function->object, "declaration");
   if (declaration == NULL) {
-    rc = explain(function->object, message);
+    rc = explain(function->door->object, message);
   } else {
     rc = declare(db, declaration, function->object, out, message);
     py.Py_DecRef(declaration);
@@ -654,7 +659,7 @@ void door_release(struct door *door) {
 
   if (--door->references > 0) return;
   gil = gil_take(door->api);
-  if (gil.entered) py.Py_DecRef(door->object);
+  if (gil.entered && door->object != NULL) py.Py_DecRef(door->object);
   sqlite3_free(door);
   gil_give(&gil);
 }
@@ -665,7 +670,7 @@ static void forget_function(void *aux) {
   struct function *function = aux;
   struct gil gil = gil_take(function->door->api);
 
-  if (gil.entered) py.Py_DecRef(function->object);
+  if (gil.entered && function->object != NULL) py.Py_DecRef(function->object);
   door_release(function->door);
   sqlite3_free(function);
   gil_give(&gil);
@@ -676,6 +681,6 @@ int register_module(sqlite3 *db, struct door *door) {
   return sqlite3_create_module_v2(db, "audiomem", &TABLES.base, door, forget_module);
 }
 
-int register_function(sqlite3 *db, struct function *function, const char *name) {
-  return sqlite3_create_module_v2(db, name, &FUNCTIONS, function, forget_function);
+int register_function(sqlite3 *db, struct function *function) {
+  return sqlite3_create_module_v2(db, function->name, &FUNCTIONS, function, forget_function);
 }

@@ -26,9 +26,8 @@ from audiomem_sql.audio.source import (
 )
 from audiomem_sql.audio.spectrum.bits import split
 from audiomem_sql.audio.spectrum.control import CONTROL, mode_of_control
-from audiomem_sql.audio.spectrum.plans import LOWEST, Mode
+from audiomem_sql.audio.spectrum.plans import BLOCK_SIZES, LOWEST, Mode
 from audiomem_sql.audio.spectrum.shape import (
-    BLOCK_SIZES,
     BROADCAST_FIELDS,
     LOSSY_FIELDS,
     modulated_profiles,

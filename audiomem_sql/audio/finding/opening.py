@@ -37,8 +37,7 @@ from audiomem_sql.audio.source import (
     PageSource,
     Probe,
 )
-from audiomem_sql.audio.spectrum.plans import Mode
-from audiomem_sql.audio.spectrum.shape import BLOCK_SIZES
+from audiomem_sql.audio.spectrum.plans import BLOCK_SIZES, Mode
 from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, NotAudioMemoryError
 

@@ -7,12 +7,12 @@ so that the same page is the same sound among whatever others it is written, and
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from audiomem_sql.arrays import distinct
 from audiomem_sql.audio.flac.false_headers import false_headers
 from audiomem_sql.audio.flac.frames import Bytes, Flags, Numbers
 from audiomem_sql.audio.spectrum.bits import Words, from_gray
@@ -23,6 +23,7 @@ from audiomem_sql.audio.spectrum.slots import Slot
 from audiomem_sql.audio.spectrum.transform import BLOCKS, DCT, GROUP, packed, transforms
 from audiomem_sql.errors import LimitError
 from audiomem_sql.machine.hardware import processors
+from audiomem_sql.machine.thread_pool import ThreadPool
 
 MARGIN = 0.02
 """By so much a coefficient stays away from the border between two levels, when it is written."""
@@ -52,7 +53,7 @@ class Modulator:
         if threads == 1:
             self._modulate(pages, out)
             return out
-        with ThreadPoolExecutor(threads, thread_name_prefix="audiomem-sound") as pool:
+        with ThreadPool(threads, thread_name_prefix="audiomem-sound") as pool:
             for _ in pool.map(lambda part: self._modulate(pages[part], out[part]), parts):
                 pass
         return out
@@ -86,7 +87,7 @@ class Modulator:
             rows = np.concatenate(bad)
             if shape.mode.lossy:  # where seeds can be made out only if all blocks of a page have the same
                 rows = (
-                    np.unique(rows // shape.units)[:, None] * shape.units + np.arange(shape.units)
+                    distinct(rows // shape.units)[:, None] * shape.units + np.arange(shape.units)
                 ).reshape(-1)
             seeds[rows] += 1
             if len(rows) and seeds[rows].max() >= SEEDS:

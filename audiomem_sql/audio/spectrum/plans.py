@@ -12,6 +12,8 @@ from itertools import pairwise
 
 from audiomem_sql.errors import OptionError
 
+BLOCK_SIZES = (16_384, 32_768, 49_152)
+"""Samples of the frames that can be modulated."""
 CODEWORD = 255
 """Bytes of a Reed-Solomon codeword of a band."""
 LOWEST = 20.0

@@ -15,7 +15,7 @@ import numpy as np
 from audiomem_sql.audio.flac.profiles import MIN_PAGE_SIZE, Profile
 from audiomem_sql.audio.spectrum.bits import Words, split, stream
 from audiomem_sql.audio.spectrum.control import CONTROL
-from audiomem_sql.audio.spectrum.plans import CODEWORD, LOWEST, Mode
+from audiomem_sql.audio.spectrum.plans import BLOCK_SIZES, CODEWORD, LOWEST, Mode
 from audiomem_sql.audio.spectrum.slots import Slot
 from audiomem_sql.audio.spectrum.transform import DCT, coefficient
 from audiomem_sql.errors import OptionError
@@ -23,7 +23,6 @@ from audiomem_sql.errors import OptionError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-BLOCK_SIZES = (16_384, 32_768, 49_152)
 """Samples of a channel in a page: the first that makes pages large enough."""
 NULLS = 5
 """Coefficients that the flat plan leaves at zero between its levels, so that wrong samples show."""

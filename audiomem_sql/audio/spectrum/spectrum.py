@@ -23,8 +23,8 @@ from audiomem_sql.audio.flac.profiles import Profile
 from audiomem_sql.audio.spectrum.control import CONTROL, STRICT, voted
 from audiomem_sql.audio.spectrum.demodulator import Demodulator, Reading
 from audiomem_sql.audio.spectrum.modulator import Modulator
-from audiomem_sql.audio.spectrum.plans import LOWEST, Mode
-from audiomem_sql.audio.spectrum.shape import BLOCK_SIZES, Shape
+from audiomem_sql.audio.spectrum.plans import BLOCK_SIZES, LOWEST, Mode
+from audiomem_sql.audio.spectrum.shape import Shape
 from audiomem_sql.audio.spectrum.transform import DCT, coefficient, transforms, unpacked
 from audiomem_sql.errors import DamagedFileError, OptionError
 

@@ -26,6 +26,7 @@ _OFFSET_BIAS = 16 * 3600
 _NANOS = 10**9
 _INT64 = range(-(1 << 63), 1 << 63)
 _INT32 = range(-(1 << 31), 1 << 31)
+_INFINITIES = ("infinity", "-infinity")
 
 
 def _decimal(node: Node, value: Any) -> int | bytes:
@@ -83,7 +84,7 @@ def _date(node: Node, value: Any) -> int:
         return value.toordinal() - 719_163
     if isinstance(value, str):
         text = value.strip()
-        if text.lower() in ("infinity", "-infinity"):
+        if text.lower() in _INFINITIES:
             return 2**31 - 1 if text[0] != "-" else -(2**31) + 1
         day, _, clock = text.replace("T", " ").partition(" ") if "(BC)" not in text else (text, "", "")
         if clock.strip("0:.") and clock.strip("0:.").upper() not in ("Z", "+", "-"):
@@ -216,12 +217,15 @@ def _timestamp(node: Node, value: Any) -> int:
     if isinstance(value, date):
         return _in_64_bits((value.toordinal() - 719_163) * 86_400 * per_second)
     if isinstance(value, str):
-        return _in_64_bits(_moment(value.strip(), per_second))
+        text = value.strip()
+        if node.unit == "ns" and text.lower() in _INFINITIES:  # it would be the last moment there is
+            raise ValueError("a time in nanoseconds has no infinity")
+        return _in_64_bits(_moment(text, per_second))
     raise ValueError(f"a {type(value).__name__} is no timestamp")
 
 
 def _moment(text: str, per_second: int) -> int:
-    if text.lower() in ("infinity", "-infinity"):
+    if text.lower() in _INFINITIES:
         return (1 << 63) - 1 if text[0] != "-" else -(1 << 63) + 1
     era = " (BC)" if text.endswith("(BC)") else ""
     text = text.removesuffix("(BC)").strip()

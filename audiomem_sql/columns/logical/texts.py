@@ -119,8 +119,8 @@ def date_text(days: int) -> str:
 
 
 def moment_text(number: int, per_second: int) -> str:
-    """YYYY-MM-DD HH:MM:SS, with what is behind the second less its zeros."""
-    if abs(number) == (1 << 63) - 1:
+    """YYYY-MM-DD HH:MM:SS, with what is behind the second less its zeros; nanoseconds have no infinity."""
+    if abs(number) == (1 << 63) - 1 and per_second != 10**9:
         return "infinity" if number > 0 else "-infinity"
     days, clock = divmod(number, 86_400 * per_second)
     day = date_text(days)

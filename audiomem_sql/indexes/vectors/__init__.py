@@ -14,21 +14,28 @@ It is useful for vectors of any origin. It knows no texts, models, tables or fil
 callbacks.
 """
 
-from audiomem_sql.indexes.vectors.codec import VectorCodec
-from audiomem_sql.indexes.vectors.index import VectorIndex
-from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts, fitted_codec
-from audiomem_sql.indexes.vectors.metrics import distances_of
-from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, OpenedIndex
-from audiomem_sql.indexes.vectors.passage_index import OpenedPassages, PassageIndex, PassageMap
-from audiomem_sql.indexes.vectors.several import (
-    ListsOffered,
-    lists_by_index,
-    lists_chosen,
-    lists_of_several,
-    lists_offered,
-    many_vectors,
-)
-from audiomem_sql.indexes.vectors.visits import FarLists
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audiomem_sql.first_use import at_first_use
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors.codec import VectorCodec
+    from audiomem_sql.indexes.vectors.index import VectorIndex
+    from audiomem_sql.indexes.vectors.index_writing import IndexParts, encoded_parts, fitted_codec
+    from audiomem_sql.indexes.vectors.metrics import distances_of
+    from audiomem_sql.indexes.vectors.opened_index import DECODED_LISTS, KNOWN_INDEXES, OpenedIndex
+    from audiomem_sql.indexes.vectors.passage_index import OpenedPassages, PassageIndex, PassageMap
+    from audiomem_sql.indexes.vectors.several import (
+        ListsOffered,
+        lists_by_index,
+        lists_chosen,
+        lists_of_several,
+        lists_offered,
+        many_vectors,
+    )
+    from audiomem_sql.indexes.vectors.visits import FarLists
 
 __all__ = [
     "DECODED_LISTS",
@@ -51,3 +58,24 @@ __all__ = [
     "lists_offered",
     "many_vectors",
 ]
+
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "codec": ("VectorCodec",),
+        "index": ("VectorIndex",),
+        "index_writing": ("IndexParts", "encoded_parts", "fitted_codec"),
+        "metrics": ("distances_of",),
+        "opened_index": ("DECODED_LISTS", "KNOWN_INDEXES", "OpenedIndex"),
+        "passage_index": ("OpenedPassages", "PassageIndex", "PassageMap"),
+        "several": (
+            "ListsOffered",
+            "lists_by_index",
+            "lists_chosen",
+            "lists_of_several",
+            "lists_offered",
+            "many_vectors",
+        ),
+        "visits": ("FarLists",),
+    },
+)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, I8Array, I64Array, distinct
 from audiomem_sql.columns.vector_index import COSINE
 from audiomem_sql.errors import DamagedFileError, DataTypeError
 from audiomem_sql.indexes.vectors.coded import CodedVectors
@@ -315,8 +315,9 @@ class VectorIndex:
         codes = np.zeros((len(rows), self.dimensions), np.int8)
         lengths = np.zeros(len(rows), np.float32)
         numbers = self._header.membership[rows]
-        self._prefetch(np.unique(numbers[numbers < self.lists]))
-        for number in np.unique(numbers[numbers < self.lists]):
+        visited = distinct(numbers[numbers < self.lists])
+        self._prefetch(visited.astype(np.int64))
+        for number in visited:
             check_interrupt()
             decoded = self._decoded(int(number))
             selected = np.flatnonzero(numbers == number)

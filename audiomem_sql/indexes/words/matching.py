@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F64Array, I64Array
+from audiomem_sql.arrays import BoolArray, F64Array, I64Array, distinct
 from audiomem_sql.indexes.words.bm25 import Statistics, bm25, top
 from audiomem_sql.indexes.words.fts_query import And, Expression, Near, Node, Not, Nothing, Or, Phrase, spoken
 from audiomem_sql.indexes.words.tokenizer import Words
@@ -191,7 +191,7 @@ class _Matcher:
         if isinstance(node, And):
             return reduce(_common, (self.rows_of(child) for child in node.children))
         if isinstance(node, Or):
-            return np.unique(np.concatenate([self.rows_of(child) for child in node.children]))
+            return distinct(np.concatenate([self.rows_of(child) for child in node.children]))
         left_rows = self.rows_of(node.left)
         return left_rows[~_is_in(left_rows, self.rows_of(node.right))]
 
@@ -297,7 +297,7 @@ def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Arr
 
     At most ``distance`` tokens lie between the end of any of them and the beginning of the last.
     """
-    rows = reduce(_common, (np.unique(occurrences >> ROW_SHIFT) for occurrences in starts))
+    rows = reduce(_common, (distinct(occurrences >> ROW_SHIFT) for occurrences in starts))
     kept: list[list[int]] = [[] for _ in starts]
     bounds = [
         (np.searchsorted(p, rows << ROW_SHIFT), np.searchsorted(p, (rows + 1) << ROW_SHIFT)) for p in starts
@@ -309,7 +309,7 @@ def near(starts: list[I64Array], sizes: list[int], distance: int) -> list[I64Arr
             for occurrences, (low, high) in zip(starts, bounds, strict=True)
         ]
         _near_in_row(lists, sizes, distance, kept)
-    return [np.unique(np.array(occurrences, np.int64)) for occurrences in kept]
+    return [distinct(np.array(occurrences, np.int64)) for occurrences in kept]
 
 
 def _near_in_row(lists: list[list[int]], sizes: list[int], distance: int, kept: list[list[int]]) -> None:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array, distinct
 from audiomem_sql.blocks.compression import Compressor, Decompressor
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.indexes.words.tokenizer import MAX_TERM_BYTES
@@ -88,7 +88,7 @@ class TermBlock:
             last = term
             at += length
         before = np.empty(count, np.int64)
-        for size_class in np.unique(classes):
+        for size_class in distinct(classes):
             members = np.flatnonzero(classes == size_class)
             before[members] = np.arange(len(members))
         return cls(terms, classes, before)

@@ -8,11 +8,11 @@ made again on the new manifest unless the two do not go together.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from audiomem_sql.errors import AudioMemError, BusyError, InFile, StorageError
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.remote.commits.changes import Change, Lease, NewEpoch, NewSegment, Uploaded
 from audiomem_sql.remote.commits.dividing import Divide
 from audiomem_sql.remote.commits.manifest import RECENT, RETENTION, Done, Manifest, PageEntry
@@ -309,7 +309,7 @@ class _Attempt:
             done = [self._put(made, epoch, patience) for made in wanted.values()]
         else:
             seconds, surroundings = self.committer.seconds, self.committer.surroundings
-            with ThreadPoolExecutor(min(len(wanted), UPLOADS_AT_ONCE), "uploads") as pool:
+            with ThreadPool(min(len(wanted), UPLOADS_AT_ONCE), "uploads") as pool:
                 done = list(
                     pool.map(
                         lambda made: self._put(made, epoch, Patience(seconds, surroundings)), wanted.values()

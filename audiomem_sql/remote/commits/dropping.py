@@ -7,9 +7,9 @@ From the replacement on nobody opens the table, or commits to it. Whoever is kil
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 from audiomem_sql.errors import BusyError, InFile, StorageError
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.remote.commits.committer import Committer
 from audiomem_sql.remote.commits.manifest_bytes import pack_dropped
 from audiomem_sql.remote.commits.paths import epoch_of
@@ -92,7 +92,7 @@ def drop_objects(committer: Committer, own: str | None) -> list[str]:
                 ) from error
 
         if keys:
-            with ThreadPoolExecutor(min(len(keys), _AT_ONCE), "drop") as pool:
+            with ThreadPool(min(len(keys), _AT_ONCE), "drop") as pool:
                 list(pool.map(delete, keys))
         delete(paths.manifest)
     return [*keys, paths.manifest]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +20,7 @@ from audiomem_sql.errors import DataTypeError, InFile, QueryError
 from audiomem_sql.indexes.vectors import VectorIndex
 from audiomem_sql.machine.interrupts import check_interrupt, wait_for
 from audiomem_sql.machine.memory import check_room
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.scan import scan
 from audiomem_sql.search.analyses.long_texts import further_passages, nearest_by_passages
 from audiomem_sql.search.analyses.nearest_of_many import (
@@ -285,7 +285,7 @@ def _of_index(
         some = asked[start : start + _ASKED]
         rows[some], distances[some] = index.search(parts_of_queries[some], wanted, allowed, probes)
 
-    executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="audiomem-knn")
+    executor = ThreadPool(os.cpu_count() or 1, thread_name_prefix="audiomem-knn")
     try:
         wait_for([executor.submit(ask, start) for start in range(0, len(asked), _ASKED)])
     finally:  # after an interrupt nothing more is begun

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.arrays import F32Array, F64Array, I64Array, distinct
 from audiomem_sql.columns.vector_index import COSINE, L2
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.analyses.nearest_of_many import nearest_of_many
@@ -35,7 +35,7 @@ def layout(vectors: F32Array, *, spherical: bool = True) -> F64Array:
     if count < 3:
         return np.column_stack([np.linspace(-1, 1, count) if count > 1 else np.zeros(count), np.zeros(count)])
     metric = COSINE if spherical else L2
-    chosen = np.unique(np.linspace(0, count - 1, min(LAID_OUT, count)).astype(np.int64))
+    chosen = distinct(np.linspace(0, count - 1, min(LAID_OUT, count)).astype(np.int64))
     places = _by_forces(vectors[chosen], metric)
     if len(chosen) < count:
         placed = np.empty((count, 2))

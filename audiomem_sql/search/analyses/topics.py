@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.arrays import F32Array, F64Array, I64Array, distinct
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import Kind
 from audiomem_sql.columns.vector_index import L2
@@ -167,7 +167,7 @@ def _names(table: Searched, columns: list[int], rows: list[I64Array]) -> list[tu
     counts: list[int] = []
     for of_cluster in rows:
         check_interrupt()
-        places = np.unique(np.linspace(0, len(of_cluster) - 1, min(_TEXTS, len(of_cluster))).astype(np.int64))
+        places = distinct(np.linspace(0, len(of_cluster) - 1, min(_TEXTS, len(of_cluster))).astype(np.int64))
         _, arrays = fetch_rows(table.readable, of_cluster[places], columns)
         joined = _joined(arrays)
         texts.append(joined)
@@ -195,7 +195,7 @@ def _telling_words(texts: pa.Array, numbers: I64Array, count: int) -> list[tuple
     stops = stemmed.stop_words
     telling = np.array([_is_telling(term, stops) for term in terms], np.bool_)
     # each text counts a word once
-    pairs = np.unique(written.rows.astype(np.int64) * max(1, len(terms)) + written.codes)
+    pairs = distinct(written.rows.astype(np.int64) * max(1, len(terms)) + written.codes)
     rows, codes = np.divmod(pairs, max(1, len(terms)))
     kept = telling[codes] if len(terms) else np.empty(0, np.bool_)
     rows, codes = rows[kept], codes[kept]

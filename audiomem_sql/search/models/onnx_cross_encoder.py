@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from audiomem_sql.arrays import F64Array
 from audiomem_sql.errors import MissingExtraError, QueryError
 from audiomem_sql.machine.hardware import processors
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.search.models.allowed import ONNX
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_graph import GRAPH, TOKENIZER
@@ -51,9 +51,7 @@ class OnnxCrossEncoder:
             for row in rows:
                 scores[row] = model.score(query, texts[row])
 
-        threads = ThreadPoolExecutor(
-            max(1, min(processors(), len(texts))), thread_name_prefix="audiomem-onnx"
-        )
+        threads = ThreadPool(max(1, min(processors(), len(texts))), thread_name_prefix="audiomem-onnx")
         try:
             parts = [order[start : start + _TEXTS_AT_ONCE] for start in range(0, len(order), _TEXTS_AT_ONCE)]
             for future in [threads.submit(work, rows) for rows in parts]:

@@ -10,7 +10,6 @@ depends on its own text only, to the last bit. Batches of texts of one length we
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from audiomem_sql.errors import MissingExtraError, UnsupportedError
 from audiomem_sql.machine.hardware import processors
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
 from audiomem_sql.machine.progress import Progress
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.search.models.forked import ForkedLock, check_process
 from audiomem_sql.search.models.onnx_export import (
     EXPORT_VERSION,
@@ -87,9 +87,7 @@ class OnnxTransformer:
             return len(rows)
 
         done = 0
-        threads = ThreadPoolExecutor(
-            max(1, min(processors(), len(texts))), thread_name_prefix="audiomem-onnx"
-        )
+        threads = ThreadPool(max(1, min(processors(), len(texts))), thread_name_prefix="audiomem-onnx")
         try:
             parts = [order[start : start + _TEXTS_AT_ONCE] for start in range(0, len(order), _TEXTS_AT_ONCE)]
             for future in [threads.submit(work, rows) for rows in parts]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import F32Array, F64Array, I64Array
+from audiomem_sql.arrays import F32Array, F64Array, I64Array, distinct
 from audiomem_sql.search.ranking.fusion import FUSED_ROWS, FusedRows, ScoredRows, fuse
 from audiomem_sql.search.ranking.neighbours import Neighbours, in_steps, parted
 from audiomem_sql.search.ranking.options import Ranking
@@ -54,7 +54,7 @@ def combined(searched: Sequence[Searched], ranking: Ranking, k: int | None = Non
     depth = max(FUSED_ROWS, k or 0)
     both = [parted(each.rows(depth), depth) for each in searched]
     heads = [head for head, _ in both]
-    together = len(np.unique(np.concatenate([head.rowids for head in heads])))
+    together = len(distinct(np.concatenate([head.rowids for head in heads])))
     kinds = [
         ScoredRows(head.rowids, each.scores(head), len(head) if each.is_near else together)
         for each, head in zip(searched, heads, strict=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import F64Array, I64Array
+from audiomem_sql.arrays import F64Array, I64Array, distinct
 from audiomem_sql.search.ranking.options import RRF, Ranking
 
 #: The best rows of each kind that are fused, and whose scores mean and deviation are taken of.
@@ -117,7 +117,7 @@ def fuse(
     has the last of the best scores of the others, or no share of their ranks.
     """
     cut = [(kind.rowids[:depth], kind.scores[:depth]) for kind in kinds]
-    rowids = np.unique(np.concatenate([np.empty(0, np.int64), *(each for each, _ in cut)]))
+    rowids = distinct(np.concatenate([np.empty(0, np.int64), *(each for each, _ in cut)]))
     shares = []
     total = np.zeros(len(rowids))
     for kind, (own, scores), weight in zip(kinds, cut, weights, strict=True):

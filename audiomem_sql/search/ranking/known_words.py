@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, I64Array, distinct
 from audiomem_sql.errors import QueryError
 from audiomem_sql.indexes.words import ROW_SHIFT, KeywordSource, Words
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -216,7 +216,7 @@ def _like(word: str, spellings: list[str]) -> str:
 def _documents(held: list[_Held]) -> int:
     rows = 0
     for _, of_part in groupby(sorted(held, key=lambda each: each.part), key=lambda each: each.part):
-        rows += len(np.unique(np.concatenate([each.rows for each in of_part])))
+        rows += len(distinct(np.concatenate([each.rows for each in of_part])))
     return rows
 
 

@@ -185,3 +185,6 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+DEFAULT_RANKING = Ranking()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array
+from audiomem_sql.arrays import BoolArray, F32Array, F64Array, I64Array, distinct
 from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex, lists_by_index, lists_of_several
 from audiomem_sql.machine.interrupts import check_interrupt
 from audiomem_sql.search.embedding.text_scores import text_cosines
@@ -87,7 +87,7 @@ class TextRanking:
         )
         places = self._further.map
         entry_rows = places.entry_rows[entries]
-        rows = np.unique(np.concatenate([first_rows, entry_rows]))
+        rows = distinct(np.concatenate([first_rows, entry_rows]))
         counts = np.maximum(places.counts[rows], 1)
         starts = np.cumsum(counts) - counts
         # what was not proposed is no nearer than the last that was

@@ -8,18 +8,12 @@ places in that stream. Every byte that leaves it has passed a CRC-32C, or was re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array, U8Array
-from audiomem_sql.audio import (
-    BandReading,
-    Mode,
-    PageSource,
-    Profile,
-    missing_pages,
-    spectrum_of,
-)
+from audiomem_sql import audio
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array, distinct
 from audiomem_sql.bytes import ByteSource
 from audiomem_sql.errors import DamagedFileError
 from audiomem_sql.machine.interrupts import check_interrupt
@@ -37,6 +31,9 @@ from audiomem_sql.storage.pages.scattered import read_scattered
 from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
 from audiomem_sql.storage.pages.shared_pages import SharedPages
 from audiomem_sql.storage.pages.streams import Streams
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import BandReading, Mode, PageSource, Profile
 
 #: Pages that tell whether it was worth while to look for pages anew.
 _SAMPLED_PAGES = 64
@@ -74,7 +71,7 @@ class PagedFile:
         self.layout = PageLayout(self.source.page_size, level, version=header.format_version)
         if self.by_bands:
             assert self.source.mode is not None
-            shape = spectrum_of(self.source.profile, self.source.mode).shape
+            shape = audio.spectrum_of(self.source.profile, self.source.mode).shape
             self.layout = PageLayout.banded(shape, level, header.format_version)
         self._spans = CellSpans(self.layout, first)
         self._starts = CellStarts(
@@ -280,7 +277,7 @@ class PagedFile:
             first = int(own[0]) // per_page
             count = int(own[-1]) // per_page + 1 - first
             if missing_is_error:
-                missing_pages(self.source, self.first + first, count)
+                audio.missing_pages(self.source, self.first + first, count)
             pages = self._spans.pages(self.source, own, first, count)
             parts.append(self._decoded(pages, own, first))
         payload, intact = parts[0]
@@ -325,7 +322,7 @@ class PagedFile:
             intact[bad] = recovered.there
             return
         pages = numbers // self.layout.cells
-        for page in np.unique(pages[bad]).tolist():
+        for page in distinct(pages[bad]).tolist():
             here = np.flatnonzero((pages == page) & ~intact)
             for reading in self.source.alternatives(self.first + page):
                 other, passed = self._cells(reading[np.newaxis], page)

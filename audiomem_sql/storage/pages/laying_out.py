@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, BinaryIO
@@ -144,6 +143,8 @@ class _Parity:
                 encoder.add(first, source.cells(first, count))
             self._cells = encoder.finish().reshape(-1, self._size)[: plan.parities]
             return
+        import tempfile
+
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         handle = self._file.fileno()
         size = self._size

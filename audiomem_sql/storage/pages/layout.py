@@ -13,11 +13,11 @@ Where the pages of a segment are, ``segment_map`` says.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audiomem_sql.arrays import BoolArray, U8Array
-from audiomem_sql.audio import Shape
 from audiomem_sql.protection.crc32c import crc32c
 from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level
 from audiomem_sql.protection.page_code import PageCode
@@ -28,6 +28,9 @@ from audiomem_sql.storage.pages.header import (
     PAGE_HEADER,
     PageHeader,
 )
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import Shape
 
 HIGH = 8_000.0
 """Hz. Bands that begin below hold catalogs."""

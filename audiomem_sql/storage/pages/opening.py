@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from audiomem_sql.audio import PageSource, evidence_of_a_table, open_pages, require_scipy
+from audiomem_sql import audio
 from audiomem_sql.bytes import ByteSource, open_source
 from audiomem_sql.errors import DamagedFileError, FormatVersionError, NotAudioMemoryError
 from audiomem_sql.protection.levels import PAGE_BYTES_PER_CELL, Level, level_coded
@@ -18,6 +19,9 @@ from audiomem_sql.storage.pages.header import (
 )
 from audiomem_sql.storage.pages.headers import Probe, no_header, page_number
 from audiomem_sql.storage.pages.newest import Newest, find_newest
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import PageSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +101,13 @@ def _open_pages(where: str | ByteSource) -> PageSource:
     with closing(open_source(where)) as file:
         probe = Probe(file.name)
         try:
-            return open_pages(file.reopen(), probe, page_number)
+            return audio.open_pages(file.reopen(), probe, page_number)
         except NotAudioMemoryError:
             if probe.began_as_ours:
                 raise no_header(file.name) from None
-            if (evidence := evidence_of_a_table(file.reopen())) is None:
+            if (evidence := audio.evidence_of_a_table(file.reopen())) is None:
                 raise
-            require_scipy()  # without it this may be a file whose pages are frequencies
+            audio.require_scipy()  # without it this may be a file whose pages are frequencies
             raise DamagedFileError(
                 "this is AudioMemory sound whose samples were changed – by a lossy encoder, or another level "
                 f"or rate – ({evidence}); none of its pages can be read",

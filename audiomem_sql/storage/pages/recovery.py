@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array, U8Array
+from audiomem_sql.arrays import BoolArray, I64Array, U8Array, distinct
 from audiomem_sql.audio import PageSource
 from audiomem_sql.observe import hooks
 from audiomem_sql.storage.pages.segment_map import CellStarts, SegmentMap
@@ -276,14 +276,14 @@ class Recovery:
         wanted, group_of, row_of = wanted[order], group_of[order], row_of[order]
         targets = list(numbers)
         pages = wanted // per_page
-        for first, count in _runs(np.unique(pages)):
+        for first, count in _runs(distinct(pages)):
             low, high = np.searchsorted(pages, [first, first + count])
             content, _ = self._source.read_checked(self._first + first, count)
             own = self._layout.cells_of(content)
             places = wanted[low:high] - first * per_page
             payload, intact = self._check(own, places, first)
             if not intact.all() and (corrected or self._moved):
-                for page in np.unique(places[~intact] // per_page).tolist():
+                for page in distinct(places[~intact] // per_page).tolist():
                     fixed = self._corrected(first + page, content[page : page + 1])
                     for at in np.flatnonzero((places // per_page == page) & ~intact).tolist():
                         cell = fixed.get(int(wanted[low + at]))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array, U8Array
+from audiomem_sql.arrays import I64Array, U8Array, distinct
 from audiomem_sql.audio import PageSource, VerbatimPages
 from audiomem_sql.storage.pages.cell_spans import CellSpans
 from audiomem_sql.storage.pages.layout import PageLayout
@@ -35,7 +35,7 @@ def read_scattered(
     if len(runs) != len(ranges) or not runs:
         return None
     layout = spans.layout
-    numbers = np.unique(np.concatenate(runs))
+    numbers = distinct(np.concatenate(runs))
     cells = _cells(source, layout, spans.first, numbers)
     if cells is None:
         return None

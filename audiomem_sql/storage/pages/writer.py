@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from audiomem_sql import audio
 from audiomem_sql.arrays import U8Array
-from audiomem_sql.audio import NO_TAGS, FlacWriter, Mode, Profile, Spectrum, Tags, spectrum_of
 from audiomem_sql.protection.levels import Level
 from audiomem_sql.storage.pages.head_record import HeadRecord
 from audiomem_sql.storage.pages.header import (
@@ -20,6 +20,9 @@ from audiomem_sql.storage.pages.header import (
     PageKind,
 )
 from audiomem_sql.storage.pages.layout import PageLayout, cell_seed
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import Mode, Profile, Spectrum, Tags
 
 #: Pages laid out at once.
 PAGES_AT_ONCE = 64
@@ -38,7 +41,7 @@ class FileSpec:
     level: Level
     segment_id: bytes
     comments: Mapping[str, str]
-    tags: Tags = NO_TAGS
+    tags: Tags = audio.NO_TAGS
     mode: Mode | None = None
     by_bands: bool = False
     head: HeadRecord | None = None
@@ -53,7 +56,7 @@ class FileSpec:
     @property
     def spectrum(self) -> Spectrum | None:
         """What modulates the pages."""
-        return None if self.mode is None else spectrum_of(self.profile, self.mode)
+        return None if self.mode is None else audio.spectrum_of(self.profile, self.mode)
 
     @property
     def layout(self) -> PageLayout:
@@ -101,7 +104,7 @@ class PageWriter:
         application = self.header(0, PageKind.CATALOG).pack()
         if file.head is not None:
             application += replace(file.head, sealed=(pages.first or 0) + count).pack()
-        self._flac = FlacWriter(
+        self._flac = audio.FlacWriter(
             sink, file.profile, frames, application, dict(file.comments), tags=file.tags, first=pages.first
         )
         self._silence()

@@ -36,65 +36,62 @@ together.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiomem_sql.bytes.file_state import FileState
-from audiomem_sql.storage.segment.appended_pages import AppendedPages, announce, can_append, retract
-from audiomem_sql.storage.segment.catalog import (
-    NO_HISTORY,
-    Catalog,
-    Extent,
-    Migration,
-    SchemaHistory,
-    Version,
-)
-from audiomem_sql.storage.segment.catalog_checks import check_copies, check_data, check_places
-from audiomem_sql.storage.segment.catalog_copies import raw_catalog
-from audiomem_sql.storage.segment.catalog_history import MAX_MIGRATIONS
-from audiomem_sql.storage.segment.catalog_packing import check_version_count
-from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
-from audiomem_sql.storage.segment.contract import ReadableSegment
-from audiomem_sql.storage.segment.encoded import EncodedSegment, EncodedWriter
-from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
-from audiomem_sql.storage.segment.new_file import NewFile, Placement
-from audiomem_sql.storage.segment.numbered import (
-    NumberedElsewhereError,
-    Numbering,
-    numbered_options,
-    renumbered,
-)
-from audiomem_sql.storage.segment.options import (
-    BACKENDS,
-    DEFAULT_MODEL,
-    DELTAS,
-    HASHING,
-    LAYOUTS,
-    OLLAMA,
-    OPENAI,
-    WORDLLAMA,
-    TableOptions,
-    check_backend,
-    default_backend,
-    has_backends,
-)
-from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
-from audiomem_sql.storage.segment.reader import Segment
-from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
-from audiomem_sql.storage.segment.seal import FIRST_SEAL, EarlierSegment, Folded, Link, Seal
-from audiomem_sql.storage.segment.table_file import TableFile, open_table_file
-from audiomem_sql.storage.segment.unlisted import UnlistedSegment
-from audiomem_sql.storage.segment.vector_extents import matrix
-from audiomem_sql.storage.segment.vorbis_comments import repaired_comments, repaired_of_file
-from audiomem_sql.storage.segment.write_options import WriteOptions
-from audiomem_sql.storage.segment.writer import SegmentWriter
+from audiomem_sql.first_use import at_first_use
 
 if TYPE_CHECKING:
+    from audiomem_sql.storage.segment.appended_pages import AppendedPages, announce, can_append, retract
     from audiomem_sql.storage.segment.arrival import Arrival
+    from audiomem_sql.storage.segment.catalog import (
+        NO_HISTORY,
+        Catalog,
+        Extent,
+        Migration,
+        SchemaHistory,
+        Version,
+    )
+    from audiomem_sql.storage.segment.catalog_checks import check_copies, check_data, check_places
+    from audiomem_sql.storage.segment.catalog_copies import raw_catalog
+    from audiomem_sql.storage.segment.catalog_history import MAX_MIGRATIONS
+    from audiomem_sql.storage.segment.catalog_packing import check_version_count
+    from audiomem_sql.storage.segment.column_numbers import CREATED, ENDED, NEVER, ROWID
+    from audiomem_sql.storage.segment.contract import ReadableSegment
+    from audiomem_sql.storage.segment.encoded import EncodedSegment, EncodedWriter
+    from audiomem_sql.storage.segment.file_copies import Comments, announced_copy, copied_file
+    from audiomem_sql.storage.segment.new_file import NewFile, Placement
+    from audiomem_sql.storage.segment.numbered import (
+        NumberedElsewhereError,
+        Numbering,
+        numbered_options,
+        renumbered,
+    )
+    from audiomem_sql.storage.segment.options import (
+        BACKENDS,
+        DEFAULT_MODEL,
+        DELTAS,
+        HASHING,
+        LAYOUTS,
+        OLLAMA,
+        OPENAI,
+        WORDLLAMA,
+        TableOptions,
+        check_backend,
+        default_backend,
+        has_backends,
+    )
     from audiomem_sql.storage.segment.partial import Arrived
-
-#: What is known of a file of which a part has arrived. Loaded when the first one is read.
-_RARE = {"Arrival": "arrival", "Arrived": "partial"}
+    from audiomem_sql.storage.segment.passage_options import AUTO, ON, cuts_texts, passages_option
+    from audiomem_sql.storage.segment.reader import Segment
+    from audiomem_sql.storage.segment.salvaging import SalvagedFile, salvaged_file
+    from audiomem_sql.storage.segment.seal import FIRST_SEAL, EarlierSegment, Folded, Link, Seal
+    from audiomem_sql.storage.segment.table_file import TableFile, open_table_file
+    from audiomem_sql.storage.segment.unlisted import UnlistedSegment
+    from audiomem_sql.storage.segment.vector_extents import matrix
+    from audiomem_sql.storage.segment.vorbis_comments import repaired_comments, repaired_of_file
+    from audiomem_sql.storage.segment.write_options import WriteOptions
+    from audiomem_sql.storage.segment.writer import SegmentWriter
 
 __all__ = [
     "AUTO",
@@ -166,8 +163,46 @@ __all__ = [
     "salvaged_file",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _RARE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_RARE[name]}"), name)
+__getattr__ = at_first_use(
+    __name__,
+    {
+        "appended_pages": ("AppendedPages", "announce", "can_append", "retract"),
+        "arrival": ("Arrival",),
+        "catalog": ("Catalog", "Extent", "Migration", "NO_HISTORY", "SchemaHistory", "Version"),
+        "catalog_checks": ("check_copies", "check_data", "check_places"),
+        "catalog_copies": ("raw_catalog",),
+        "catalog_history": ("MAX_MIGRATIONS",),
+        "catalog_packing": ("check_version_count",),
+        "column_numbers": ("CREATED", "ENDED", "NEVER", "ROWID"),
+        "contract": ("ReadableSegment",),
+        "encoded": ("EncodedSegment", "EncodedWriter"),
+        "file_copies": ("Comments", "announced_copy", "copied_file"),
+        "new_file": ("NewFile", "Placement"),
+        "numbered": ("NumberedElsewhereError", "Numbering", "numbered_options", "renumbered"),
+        "options": (
+            "BACKENDS",
+            "DEFAULT_MODEL",
+            "DELTAS",
+            "HASHING",
+            "LAYOUTS",
+            "OLLAMA",
+            "OPENAI",
+            "TableOptions",
+            "WORDLLAMA",
+            "check_backend",
+            "default_backend",
+            "has_backends",
+        ),
+        "partial": ("Arrived",),
+        "passage_options": ("AUTO", "ON", "cuts_texts", "passages_option"),
+        "reader": ("Segment",),
+        "salvaging": ("SalvagedFile", "salvaged_file"),
+        "seal": ("EarlierSegment", "FIRST_SEAL", "Folded", "Link", "Seal"),
+        "table_file": ("TableFile", "open_table_file"),
+        "unlisted": ("UnlistedSegment",),
+        "vector_extents": ("matrix",),
+        "vorbis_comments": ("repaired_comments", "repaired_of_file"),
+        "write_options": ("WriteOptions",),
+        "writer": ("SegmentWriter",),
+    },
+)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pyarrow as pa
 
 from audiomem_sql.blocks.column_writer import ColumnWriter, EncodedBlock
 from audiomem_sql.machine.interrupts import check_interrupt, result_of
+from audiomem_sql.machine.thread_pool import ThreadPool
 from audiomem_sql.storage.segment.column_numbers import ENDED
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.label_writer import LabelWriter
@@ -28,7 +29,7 @@ class BlockWriter:
         self._stream = stream
         self._threads = threads
         self._parallel = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: ThreadPool | None = None
         self._running: deque[tuple[ColumnWriter, Stratum, Future[EncodedBlock]]] = deque()
         self._labels = None if stream.labels is None else _BlockLabels(stream.labels)
 
@@ -54,7 +55,7 @@ class BlockWriter:
                 check_interrupt()
                 continue
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="audiomem-write")
+                self._pool = ThreadPool(self._threads, thread_name_prefix="audiomem-write")
             self._running.append((writer, stratum, self._pool.submit(writer.encode, array)))
             while len(self._running) > 4 * self._threads:
                 self._store_next()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pyarrow as pa
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.columns.selection import taken
 from audiomem_sql.columns.stored_values import integer_array
 from audiomem_sql.columns.types import arrow_type
@@ -62,7 +62,7 @@ class ColumnValues:
         self._blocks.expect(directories, rows)
         for column, directory in directories:
             starts = directory.around(rows).starts
-            numbers = np.unique(np.searchsorted(starts, rows, side="right") - 1)
+            numbers = distinct(np.searchsorted(starts, rows, side="right") - 1)
             wanted.append((column, numbers.tolist()))
         self._blocks.prefetch(wanted)
 
@@ -81,7 +81,7 @@ class ColumnValues:
         directory = directory.around(rows)
         numbers = np.searchsorted(directory.starts, rows, side="right") - 1
         pieces = []
-        needed = np.unique(numbers).tolist()
+        needed = distinct(numbers).tolist()
         for number, block in zip(needed, self._blocks.blocks(column, needed, coded=coded), strict=True):
             low, high = np.searchsorted(numbers, [number, number + 1])
             positions = rows[low:high] - directory.starts[number]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
@@ -19,11 +19,13 @@ from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
-from audiomem_sql.indexes.vectors import VectorIndex
-from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.limits import Limits
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorIndex
+    from audiomem_sql.indexes.words import KeywordIndex
 
 
 class ReadableSegment(Protocol):

@@ -7,13 +7,12 @@ there.
 
 from __future__ import annotations
 
-import tempfile
 from enum import IntEnum
-from typing import IO
 
 import numpy as np
 
 from audiomem_sql.arrays import I64Array
+from audiomem_sql.machine.spool import Spool
 
 _SHIFT = 56
 _INSIDE = (1 << _SHIFT) - 1
@@ -48,10 +47,7 @@ class DataSpool:
 
     def __init__(self, max_bytes: int, *, divided: bool = False) -> None:
         count = len(Stratum) if divided else 1
-        self._files: list[IO[bytes]] = [
-            tempfile.SpooledTemporaryFile(max_size=max_bytes // count)  # noqa: SIM115
-            for _ in range(count)
-        ]
+        self._files = [Spool(max_bytes // count) for _ in range(count)]
         self._sizes = [0] * count
         self._at = 0
 

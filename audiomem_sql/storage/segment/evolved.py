@@ -7,7 +7,7 @@ maps that say so, so that scans prune it like any other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -23,12 +23,14 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import VectorIndex
-from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.memory import check_room
 from audiomem_sql.storage.segment.catalog import ColumnEntry
 from audiomem_sql.storage.segment.column_numbers import is_derived_column, name_of_column, type_of_column
 from audiomem_sql.storage.segment.contract import ReadableSegment
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorIndex
+    from audiomem_sql.indexes.words import KeywordIndex
 
 #: Most rows, and about the most bytes, of a block of initial values.
 _BLOCK_ROWS = 1 << 14

@@ -11,17 +11,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiomem_sql import audio
 from audiomem_sql.arrays import U8Array
-from audiomem_sql.audio import NO_TAGS, FlacWriter, Tags, spectrum_of
 from audiomem_sql.errors import StorageError
 from audiomem_sql.machine.durable import flush, storage_error, temporary_file
 from audiomem_sql.machine.interrupts import apart, check_interrupt
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.pages import HeadRecord, announce_page, pages_as_written
 from audiomem_sql.storage.segment.table_file import TableFile
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import Tags
 
 _PAGES_AT_ONCE = 64
 
@@ -31,7 +35,7 @@ class Comments:
     """The Vorbis comments of a file: ours, and what others put in."""
 
     ours: Mapping[str, str]
-    others: Tags = NO_TAGS
+    others: Tags = audio.NO_TAGS
 
 
 def copied_file(
@@ -54,7 +58,7 @@ def copied_file(
     extra = 0 if announcement is None else len(announcement)
     count = file.stop + extra
     mode, profile = newest.mode, newest.profile
-    spectrum = None if mode is None else spectrum_of(profile, mode)
+    spectrum = None if mode is None else audio.spectrum_of(profile, mode)
     lead = 0 if spectrum is None else spectrum.shape.lead
     frames = count if spectrum is None else spectrum.shape.first_frame(count) + lead
     first = file.segments[0].file.header if head is None else newest.header
@@ -63,7 +67,9 @@ def copied_file(
     try:
         handle, temporary = temporary_file(target, like)
         with os.fdopen(handle, "w+b") as sink:
-            writer = FlacWriter(sink, profile, frames, application, dict(comments.ours), tags=comments.others)
+            writer = audio.FlacWriter(
+                sink, profile, frames, application, dict(comments.ours), tags=comments.others
+            )
             silence = np.zeros((lead, profile.page_size), np.uint8)
             writer.write_pages(silence)
             done = 0

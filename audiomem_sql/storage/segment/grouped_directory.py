@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from audiomem_sql.arrays import BoolArray, I64Array
+from audiomem_sql.arrays import BoolArray, I64Array, distinct
 from audiomem_sql.blocks.directory import BlockDirectory, stretches_of
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType
@@ -148,7 +148,7 @@ class GroupedDirectory(BlockDirectory):
     def rows_encoded(self, encodings: Sequence[int]) -> tuple[int, int]:
         """See :meth:`BlockDirectory.rows_encoded`; by the first, the middle and the last group."""
         last = len(self.groups) - 1
-        chosen = np.unique([0, last // 2, last])
+        chosen = distinct(np.array([0, last // 2, last]))
         directory = self._with(chosen)
         numbers = np.concatenate([np.arange(*self.groups.numbers(group)) for group in chosen.tolist()])
         rows = directory.zones.rows[numbers]
@@ -183,7 +183,7 @@ class GroupedDirectory(BlockDirectory):
         filled = self._filled
         if filled is not None and len(numbers) == 1 and self._present[numbers[0] // self.groups.size]:
             return filled
-        return self._with(np.unique(np.asarray(numbers, np.int64) // self.groups.size))
+        return self._with(distinct(np.asarray(numbers, np.int64) // self.groups.size))
 
     def find(self, row: int) -> int:
         """The block that holds ``row``."""
@@ -241,7 +241,7 @@ class GroupedDirectory(BlockDirectory):
 
     def _groups_of(self, rows: I64Array | Sequence[int]) -> I64Array:
         found = np.searchsorted(self._starts, np.asarray(rows, np.int64), side="right") - 1
-        return np.unique(np.clip(found, 0, max(len(self._starts) - 2, 0)))
+        return distinct(np.clip(found, 0, max(len(self._starts) - 2, 0)))
 
     def _with(self, groups: I64Array) -> BlockDirectory:
         """A directory that is right where it speaks of ``groups``."""

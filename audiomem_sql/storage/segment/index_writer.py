@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -11,7 +12,6 @@ from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.columns.vector_index import COMPACT
 from audiomem_sql.indexes.keys.combined import CombinedHashes
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents, VectorExtents
 from audiomem_sql.storage.segment.data_spool import Stratum
 from audiomem_sql.storage.segment.keyword_extents import KeywordSpool
@@ -19,6 +19,9 @@ from audiomem_sql.storage.segment.labels import Labelled
 from audiomem_sql.storage.segment.passage_extents import PassageSpool
 from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.vector_extents import VectorSpool
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 
 class IndexWriter:

@@ -14,7 +14,7 @@ from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.machine.block_cache import BlockCache
 
 #: The most bytes of blocks that are joined, and the largest block, before compression.
-JOINED_BYTES = 2 << 20
+JOINED_BYTES = 7 << 19
 _LARGEST_BLOCK_BYTES = 256 << 10
 #: Of the cache's bytes, the share that one array may take.
 _SHARE = 8

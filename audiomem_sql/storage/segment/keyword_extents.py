@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiomem_sql.arrays import I64Array
-from audiomem_sql.indexes.words import KeywordIndex, KeywordWriter
+from audiomem_sql.indexes import words
 from audiomem_sql.storage.segment.catalog import Extent, KeywordExtents
 
 
@@ -16,7 +16,7 @@ class KeywordSpool:
     """Collects the words of one column on their way into a segment, in a file when they are many."""
 
     def __init__(self, tokenize: str) -> None:
-        self._writer = KeywordWriter(tokenize)
+        self._writer = words.KeywordWriter(tokenize)
 
     def add(self, array: pa.Array) -> None:
         """Append an array of texts."""
@@ -44,7 +44,7 @@ def open_keywords(
     read: Callable[[int, int], bytes],
     texts: Callable[[I64Array], pa.Array],
     prefetch: Callable[[list[tuple[int, int]]], None] | None,
-) -> KeywordIndex:
+) -> words.KeywordIndex:
     """The index with this ``header``.
 
     read: gives bytes of the data stream by place and length. texts: gives the texts of rows, int64 (n,).
@@ -62,7 +62,7 @@ def open_keywords(
         assert prefetch is not None
         prefetch([place(number) for number in numbers])
 
-    index = KeywordIndex(header, piece, rows, texts, ahead if prefetch is not None else None)
+    index = words.KeywordIndex(header, piece, rows, texts, ahead if prefetch is not None else None)
     sizes = index.directory.piece_sizes
     starts = np.cumsum(sizes) - sizes
     return index

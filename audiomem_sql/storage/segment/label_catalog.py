@@ -25,7 +25,7 @@ from audiomem_sql.blocks.encoding import decode
 from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError
-from audiomem_sql.indexes.vectors import PassageIndex, VectorIndex
+from audiomem_sql.indexes import vectors
 from audiomem_sql.storage.pages import PagedFile
 from audiomem_sql.storage.segment.catalog import (
     MAX_ROWS,
@@ -249,16 +249,18 @@ class _Assembly:
             return None
         return VectorExtents(header, tuple(lists), index.codec.trellis.width > 0)
 
-    def _opened_index(self, column: int, header: bytes, before: Mapping[int, VectorExtents]) -> VectorIndex:
+    def _opened_index(
+        self, column: int, header: bytes, before: Mapping[int, VectorExtents]
+    ) -> vectors.VectorIndex:
         """The index of a column, without its lists; DamagedFileError where it cannot be read."""
         read = self._stream.extent
-        vectors = {passages: place for place, passages in self._schema.passages.items()}.get(column)
-        if vectors is None:
-            return VectorIndex(header, self._rows, ListReader((), read))
+        owner = {passages: place for place, passages in self._schema.passages.items()}.get(column)
+        if owner is None:
+            return vectors.VectorIndex(header, self._rows, ListReader((), read))
         codec = None
-        if vectors in before:
-            codec = VectorIndex(read(before[vectors].header), self._rows, ListReader((), read)).codec
-        return PassageIndex(header, self._rows, ListReader((), read), lambda _: codec)
+        if owner in before:
+            codec = vectors.VectorIndex(read(before[owner].header), self._rows, ListReader((), read)).codec
+        return vectors.PassageIndex(header, self._rows, ListReader((), read), lambda _: codec)
 
     def _complete(self, entries: dict[int, ColumnEntry], indexes: dict[int, VectorExtents]) -> None:
         """Put everything that was found into the catalog, and note what is missing."""

@@ -7,18 +7,9 @@ import importlib.util
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiomem_sql.audio import (
-    PLANS,
-    PROFILES,
-    ROBUSTNESS,
-    Mode,
-    Profile,
-    require_scipy,
-    resolve,
-    spectrum_profile,
-)
+from audiomem_sql import audio
 from audiomem_sql.columns.vector_index import COMPACT, FINE
 from audiomem_sql.errors import DamagedFileError, OptionError, did_you_mean
 from audiomem_sql.machine.device import CPU, place_of_models
@@ -27,6 +18,9 @@ from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import LEVELS, level_named
 from audiomem_sql.storage.segment.passage_options import AUTO, passages_option
 from audiomem_sql.storage.segment.write_options import WriteOptions
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import Profile
 
 MODULATIONS = ("pcm", "spectrum")
 MAX_LEVEL = 22
@@ -114,7 +108,7 @@ class TableOptions:
         Raises OptionError, naming the option, for one that does not exist or a value that it cannot take.
         """
         cls.check_names(values)
-        profile = resolve(str(values.get("profile", "auto")).lower(), folder).name
+        profile = audio.resolve(str(values.get("profile", "auto")).lower(), folder).name
         modulation = _known("modulation", values.get("modulation", "pcm"), MODULATIONS)
         protection = level_named(str(values.get("protection", "none"))).name
         deltas = _known("deltas", values.get("deltas", DELTAS[0]), DELTAS)
@@ -144,10 +138,10 @@ class TableOptions:
             passages=passages_option(values.get("passages", AUTO)),
             layout=_known("layout", values.get("layout", LAYOUTS[0]), LAYOUTS),
         )
-        mode = Mode.of(plan, robustness)
+        mode = audio.Mode.of(plan, robustness)
         if modulation == "spectrum":
-            require_scipy()
-            spectrum_profile(PROFILES[profile], mode)
+            audio.require_scipy()
+            audio.spectrum_profile(audio.PROFILES[profile], mode)
         elif (plan, robustness) != ("flat", "exact"):
             name = "band_plan" if plan != "flat" else "robustness"
             raise OptionError(
@@ -157,9 +151,9 @@ class TableOptions:
         return options
 
     @property
-    def mode(self) -> Mode | None:
+    def mode(self) -> audio.Mode | None:
         """Of the spectrum; None for pages that are the samples."""
-        return Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
+        return audio.Mode.of(self.band_plan, self.robustness) if self.modulation == "spectrum" else None
 
     def changed(self, changes: Mapping[str, Any], folder: str = ".") -> TableOptions:
         """These with some others; OptionError as from ``parse``. What only a spectrum has goes with it."""
@@ -196,7 +190,7 @@ class TableOptions:
         try:
             options = cls(**values)
             if (
-                options.profile not in PROFILES
+                options.profile not in audio.PROFILES
                 or options.protection not in LEVELS
                 or options.modulation not in MODULATIONS
                 or not isinstance(options.model, str)
@@ -205,8 +199,8 @@ class TableOptions:
                 or len(bytes.fromhex(options.model_digest)) not in (0, 16)
                 or not isinstance(options.compression_level, int)
                 or not 1 <= options.compression_level <= MAX_LEVEL
-                or options.band_plan not in PLANS
-                or options.robustness not in ROBUSTNESS
+                or options.band_plan not in audio.PLANS
+                or options.robustness not in audio.ROBUSTNESS
                 or options.deltas not in DELTAS
                 or options.vector_codes not in VECTOR_CODES
                 or options.passages != passages_option(options.passages)
@@ -223,7 +217,11 @@ class TableOptions:
     def audio_profile(self) -> Profile:
         """The shape of the sound."""
         mode = self.mode
-        return PROFILES[self.profile] if mode is None else spectrum_profile(PROFILES[self.profile], mode)
+        return (
+            audio.PROFILES[self.profile]
+            if mode is None
+            else audio.spectrum_profile(audio.PROFILES[self.profile], mode)
+        )
 
     def write_options(self, avoid: frozenset[str] = frozenset()) -> WriteOptions:
         """How segments are written.
@@ -234,8 +232,8 @@ class TableOptions:
         remote = self.layout != LAYOUTS[0]
         if mode is not None and avoid:
             with contextlib.suppress(OptionError):
-                less = Mode.of(self.band_plan, self.robustness, avoid)
-                mode, shape = less, spectrum_profile(PROFILES[self.profile], less)
+                less = audio.Mode.of(self.band_plan, self.robustness, avoid)
+                mode, shape = less, audio.spectrum_profile(audio.PROFILES[self.profile], less)
         return WriteOptions(
             profile=shape,
             protection=level_named(self.protection),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,13 @@ import pyarrow as pa
 from audiomem_sql.arrays import I64Array
 from audiomem_sql.columns.text_vectors import Passages
 from audiomem_sql.columns.vector_index import VectorIndexOptions
-from audiomem_sql.indexes.vectors import PassageMap, VectorCodec, encoded_parts
+from audiomem_sql.indexes import vectors
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
 from audiomem_sql.storage.segment.vector_extents import VectorSpool, stored_parts
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 
 class PassageSpool:
@@ -52,13 +56,13 @@ class PassageSpool:
     def finish(self, store: Callable[[bytes], Extent]) -> VectorExtents:
         """Make the index, and put its parts where ``store`` puts bytes."""
         counts = np.array(self._counts, np.int64)
-        spans = PassageMap(counts, np.concatenate(self._spans))
+        spans = vectors.PassageMap(counts, np.concatenate(self._spans))
         shared, codec = self._first.stored_codec, self._codec
         if codec is None or codec.outgrown(len(self._rows)):
             codec = None if shared is None or shared.outgrown(len(self._rows)) else shared
         is_shared = codec is not None and shared is not None and codec.digest == shared.digest
         options = VectorIndexOptions(codes=self._codes)
-        encoded = encoded_parts(
+        encoded = vectors.encoded_parts(
             self._rows, None, codec, embed=not is_shared, options=options, parts=self._parts
         )
         extents = stored_parts(encoded, store, spans.to_bytes())

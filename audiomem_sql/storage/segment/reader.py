@@ -20,8 +20,6 @@ from audiomem_sql.blocks.directory import BlockDirectory
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.columns.types import ColumnType
 from audiomem_sql.errors import AudioMemError, DamagedFileError, QueryError
-from audiomem_sql.indexes.vectors import VectorIndex
-from audiomem_sql.indexes.words import KeywordIndex
 from audiomem_sql.machine.block_cache import SHARED, BlockCache
 from audiomem_sql.machine.durable import file_identity
 from audiomem_sql.machine.limits import Limits, cache_room, limits_of
@@ -48,6 +46,8 @@ from audiomem_sql.storage.segment.stored_indexes import StoredIndexes
 from audiomem_sql.storage.segment.tombstones import read_tombstones
 
 if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorIndex
+    from audiomem_sql.indexes.words import KeywordIndex
     from audiomem_sql.storage.segment.partial import ArrivedCatalog
 
 

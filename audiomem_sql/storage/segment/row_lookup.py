@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audiomem_sql.arrays import I64Array
+from audiomem_sql.arrays import I64Array, distinct
 from audiomem_sql.storage.segment.catalog import Catalog
 from audiomem_sql.storage.segment.column_numbers import ROWID
 from audiomem_sql.storage.segment.hidden_columns import HiddenColumns
@@ -64,7 +64,7 @@ class RowLookup:
         if self._first is not None:
             inside = (rowids >= self._low) & (rowids <= self._high)
             return np.sort(rowids[inside] - self._first)
-        own, wanted = self._hidden.rowids(), np.unique(rowids)
+        own, wanted = self._hidden.rowids(), distinct(rowids)
         if self._repeating:
             positions = np.minimum(np.searchsorted(wanted, own), len(wanted) - 1)
             return np.flatnonzero(wanted[positions] == own)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -17,21 +17,18 @@ from audiomem_sql.blocks.bloom import BloomFilter
 from audiomem_sql.columns.stored_values import array_of
 from audiomem_sql.columns.text_vectors import holds_passages
 from audiomem_sql.errors import DamagedFileError
-from audiomem_sql.indexes.vectors import (
-    KNOWN_INDEXES,
-    OpenedIndex,
-    OpenedPassages,
-    PassageIndex,
-    VectorIndex,
-)
-from audiomem_sql.indexes.words import KeywordIndex
+from audiomem_sql.indexes import vectors
 from audiomem_sql.storage.segment.catalog import Catalog, ColumnEntry, Extent, VectorExtents
 from audiomem_sql.storage.segment.column_numbers import type_of_column
 from audiomem_sql.storage.segment.data_stream import DataStream
 from audiomem_sql.storage.segment.keyword_extents import open_keywords
 from audiomem_sql.storage.segment.vector_extents import ExtentsAhead, ListReader, array_of_vectors
 
-_Opened = TypeVar("_Opened", bound=OpenedIndex)
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorIndex
+    from audiomem_sql.indexes.words import KeywordIndex
+
+_Opened = TypeVar("_Opened", bound="vectors.OpenedIndex")
 
 
 class StoredIndexes:
@@ -89,15 +86,15 @@ class StoredIndexes:
         rows, schema = self._catalog.rows, self._catalog.schema
         lists, far = ListReader(extents.lists, self._stream.extent), self._far(extents)
         if not holds_passages(schema.columns[column]):
-            opened = self._known(extents, lambda header: OpenedIndex(header, rows))
-            return VectorIndex(b"", rows, lists, far=far, opened=opened)
-        vectors = next(place for place, passages in schema.passages.items() if passages == column)
-        shared = self._vector_indexes.get(vectors)
-        if shared is None and vectors in self._catalog.vectors:
-            shared = self._vector_indexes[vectors] = self._opened(vectors, self._catalog.vectors[vectors])
+            opened = self._known(extents, lambda header: vectors.OpenedIndex(header, rows))
+            return vectors.VectorIndex(b"", rows, lists, far=far, opened=opened)
+        owner = next(place for place, passages in schema.passages.items() if passages == column)
+        shared = self._vector_indexes.get(owner)
+        if shared is None and owner in self._catalog.vectors:
+            shared = self._vector_indexes[owner] = self._opened(owner, self._catalog.vectors[owner])
         codec = None if shared is None else shared.codec
-        passages = self._known(extents, lambda header: OpenedPassages(header, rows, lambda _: codec))
-        return PassageIndex(b"", rows, lists, far=far, opened=passages)
+        passages = self._known(extents, lambda header: vectors.OpenedPassages(header, rows, lambda _: codec))
+        return vectors.PassageIndex(b"", rows, lists, far=far, opened=passages)
 
     def _known(self, extents: VectorExtents, open_header: Callable[[bytes], _Opened]) -> _Opened:
         """What ``open_header`` makes of the header, or has made of the same bytes in this process."""
@@ -105,7 +102,7 @@ class StoredIndexes:
         if identity is None:
             return open_header(self._stream.extent(extents.header))
         key = identity, extents.header
-        known = KNOWN_INDEXES.get(key) or KNOWN_INDEXES.keep(
+        known = vectors.KNOWN_INDEXES.get(key) or vectors.KNOWN_INDEXES.keep(
             key, open_header(self._stream.extent(extents.header))
         )
         return cast(_Opened, known)
@@ -124,7 +121,7 @@ class StoredIndexes:
         index = self.vector_index(column)
         assert index is not None
         try:
-            if isinstance(index, PassageIndex):
+            if isinstance(index, vectors.PassageIndex):
                 return array_of(index.values(rows), type_of_column(self._catalog.schema, column))
             return array_of_vectors(index.vectors(rows), type_of_column(self._catalog.schema, column))
         except DamagedFileError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,11 @@ from audiomem_sql.arrays import BoolArray, F32Array
 from audiomem_sql.columns.types import ColumnType, arrow_type
 from audiomem_sql.columns.vector_index import COMPACT, VectorIndexOptions
 from audiomem_sql.columns.views import strings, valid
-from audiomem_sql.indexes.vectors import IndexParts, VectorCodec, encoded_parts
 from audiomem_sql.machine.spooled_arrays import SpooledRows
 from audiomem_sql.storage.segment.catalog import Extent, VectorExtents
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import IndexParts, VectorCodec
 
 #: Fewer rows than this, and vectors of fewer numbers, are compared one by one, which takes no longer.
 LEAST_INDEXED_ROWS = 256
@@ -76,6 +79,8 @@ class VectorSpool:
             return None
         codec = None if self._codec is None or self._codec.outgrown(len(present)) else self._codec
         options = self._options or VectorIndexOptions(codes=self._codes)
+        from audiomem_sql.indexes.vectors import encoded_parts
+
         encoded = encoded_parts(self._rows, present, codec, embed=True, options=options, parts=self._parts)
         self.stored_codec = encoded.codec
         extents = stored_parts(encoded, store)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from audiomem_sql.audio import Mode, Profile
 from audiomem_sql.columns.vector_index import COMPACT
 from audiomem_sql.machine.limits import DEFAULT, LIMITS
 from audiomem_sql.protection.levels import Level
+
+if TYPE_CHECKING:
+    from audiomem_sql.audio import Mode, Profile
 
 _USUAL = LIMITS[DEFAULT]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 
@@ -18,7 +18,6 @@ from audiomem_sql.arrays import I64Array
 from audiomem_sql.audio import read_tags
 from audiomem_sql.columns.schema import Schema
 from audiomem_sql.errors import LimitError
-from audiomem_sql.indexes.vectors import VectorCodec
 from audiomem_sql.machine.progress import Progress
 from audiomem_sql.storage.segment.block_writer import BlockWriter
 from audiomem_sql.storage.segment.catalog import NO_HISTORY, Catalog, Extent, SchemaHistory, Version
@@ -37,6 +36,9 @@ from audiomem_sql.storage.segment.stream_writer import StreamWriter
 from audiomem_sql.storage.segment.tombstones import pack_tombstones
 from audiomem_sql.storage.segment.vorbis_comments import own_comments
 from audiomem_sql.storage.segment.write_options import WriteOptions
+
+if TYPE_CHECKING:
+    from audiomem_sql.indexes.vectors import VectorCodec
 
 
 class SegmentWriter(PlacedSegment):

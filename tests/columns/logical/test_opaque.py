@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
 import audiomem_sql
-from audiomem_sql.columns.logical.opaque import has_opaque
+from audiomem_sql.columns.logical.opaque import has_opaque, without_opaque
 from audiomem_sql.errors import DataTypeError
 
 LOSSLESS = "SET arrow_lossless_conversion = true"
@@ -67,3 +68,35 @@ def test_bytes_of_others_are_refused_by_row(tmp_path: Path) -> None:
     with pytest.raises(DataTypeError, match="column b"):
         audiomem_sql.write_flac(pa.table({"b": foreign}), str(tmp_path / "kb.flac"))
     assert not list(tmp_path.iterdir())
+
+
+def test_every_slice_of_what_they_are_in() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(LOSSLESS)
+        given = connection.sql(
+            "SELECT i::HUGEINT h, [i::HUGEINT, -i] l, [i::HUGEINT, -i, NULL]::HUGEINT[3] f, "
+            "{'a': i::HUGEINT, 'b': i % 2 = 0} s, MAP {i: i::HUGEINT} m, [[i::HUGEINT]]::HUGEINT[][1] n "
+            "FROM range(6) r(i) UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL"
+        ).to_arrow_table()
+    given = given.combine_chunks()
+    for name in given.column_names:
+        whole = given[name].chunk(0)
+        wanted = [_plain(value) for value in without_opaque(whole).to_pylist()]
+        assert wanted[3] == {
+            "h": 3, "l": [3, -3], "f": [3, -3, None], "s": {"a": 3, "b": False}, "m": [(3, 3)], "n": [[3]],
+        }[name]  # fmt: skip
+        assert wanted[6] is None
+        for start in range(7):
+            for rows in range(1, 8 - start):
+                part = without_opaque(whole.slice(start, rows))
+                part.validate(full=True)
+                assert [_plain(value) for value in part.to_pylist()] == wanted[start : start + rows]
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers of Decimal as int."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return int(value) if isinstance(value, Decimal) else value

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from audiomem_sql.columns.logical.casting import stored_of_arrow, stored_of_value
+from audiomem_sql.columns.logical.casting import UnfitError, stored_of_arrow, stored_of_value
 from audiomem_sql.columns.logical.fixed import stored_type
 from audiomem_sql.columns.logical.texts import sql_images
 from columns.logical.random_types import node
@@ -278,3 +278,54 @@ def test_widening_casts_of_nested_arrow_data() -> None:
         kind = node(spelling)
         stored = stored_of_arrow(kind, pa.array(values, source))
         assert stored.to_pylist() == [stored_of_value(kind, value) for value in values]
+
+
+def test_texts_of_arrow_that_are_no_value_of_an_enum_are_refused_by_row() -> None:
+    kind = node("ENUM('b', 'a')")
+    for source in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())):
+        made = stored_of_arrow(kind, pa.array(["a", None, "b", "a"], source))
+        assert (made.type, made.to_pylist()) == (pa.string(), ["a", None, "b", "a"])
+        with pytest.raises(UnfitError, match="none of the values of the ENUM") as caught:
+            stored_of_arrow(kind, pa.array(["a", None, "c", "b"], source))
+        assert caught.value.row == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "last", "beyond", "least", "below"),
+    [
+        ("TIMESTAMP_S", "292277026596-12-04 15:30:07", "292277026596-12-04 15:30:08",
+         "292277022658-01-27 08:29:52 (BC)", "292277022658-01-27 08:29:51 (BC)"),
+        ("TIMESTAMP_MS", "292278994-08-17 07:12:55.807", "292278994-08-17 07:12:55.808",
+         "292275056-05-16 16:47:04.192 (BC)", "292275056-05-16 16:47:04.191 (BC)"),
+        ("TIMESTAMP_NS", "2262-04-11 23:47:16.854775807", "2262-04-11 23:47:16.854775808",
+         "1677-09-21 00:12:43.145224192", "1677-09-21 00:12:43.145224191"),
+        ("TIMESTAMPTZ", "294247-01-10 04:00:54.775807+00:00", "294247-01-10 04:00:54.775808+00:00",
+         "290309-12-21 19:59:05.224192 (BC)", "290309-12-21 19:59:05.224191 (BC)"),
+        ("DURATION_NS", "2562047:47:16.854775807", "2562047:47:16.854775808",
+         "-2562047:47:16.854775808", "-2562047:47:16.854775809"),
+    ],
+)  # fmt: skip
+def test_the_first_and_the_last_time_of_a_type(
+    name: str, last: str, beyond: str, least: str, below: str
+) -> None:
+    kind = node(name)
+    assert stored_of_value(kind, last) == 2**63 - 1
+    assert stored_of_value(kind, least) == -(2**63)
+    for text in (beyond, below):
+        with pytest.raises(ValueError, match="out of the range of the type"):
+            stored_of_value(kind, text)
+
+
+def test_the_largest_parts_of_an_interval() -> None:
+    kind = node("INTERVAL")
+    for text, beyond in (
+        (f"{2**31 - 1} months", f"{2**31} months"),
+        (f"{-(2**31)} months", f"{-(2**31) - 1} months"),
+        (f"{2**31 - 1} days", f"{2**31} days"),
+        (f"{-(2**31)} days", f"{-(2**31) - 1} days"),
+        ("2562047:47:16.854775807", "2562047:47:16.854775808"),
+        ("-2562047:47:16.854775808", "-2562047:47:16.854775809"),
+    ):
+        assert len(stored_of_value(kind, text)) == 32
+        with pytest.raises(ValueError, match="out of the range of the type"):
+            stored_of_value(kind, beyond)

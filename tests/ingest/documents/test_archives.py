@@ -6,9 +6,11 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -269,3 +271,35 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"not a zip")
     with pytest.raises(DamagedFileError, match="the archive cannot be read"):
         read(tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize(
+    ("time", "created_at"),
+    [
+        ((1980, 1, 1, 0, 0, 0), None),  # what zip files say that know none
+        ((1980, 1, 1, 0, 0, 2), datetime(1980, 1, 1, 0, 0, 2)),
+        ((2107, 12, 31, 23, 59, 58), datetime(2107, 12, 31, 23, 59, 58)),
+    ],
+)
+def test_times_of_members(tmp_path: Path, time: tuple[int, ...], created_at: datetime | None) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("a.txt", time), b"words")  # type: ignore[arg-type]
+    (row,) = rows_of_file(tmp_path / "a.zip")
+    if created_at is None:
+        assert row["created_at"] is None or row["created_at"].year > 1980
+    else:
+        assert row["created_at"] == created_at
+
+
+@pytest.mark.parametrize("before", [0, 1, 4000, 1 << 17])
+def test_a_list_of_members_that_is_too_long_is_not_read(before: int) -> None:
+    """Wherever the end of the list stands, and however its size is said."""
+    for size, is_refused in ((archives.DIRECTORY_LIMIT, False), (archives.DIRECTORY_LIMIT + 1, True)):
+        end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
+        # as zip files of more than 4 GiB have it
+        wide = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, size, 0)
+        wide += struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, 0xFFFFFFFF, 0, 0)
+        for tail in (end, wide):
+            expected = pytest.raises(LimitError, match="files inside") if is_refused else nullcontext()
+            with expected, io.BytesIO(bytes(before) + tail) as stream:
+                archives._check_directory(stream, "a.zip")

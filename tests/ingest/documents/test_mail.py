@@ -180,6 +180,34 @@ def test_a_message_of_a_mailbox_that_is_too_large_costs_itself(
     assert [error.place for error in problems] == ["message 2"]
 
 
+def test_messages_of_a_mailbox_begin_behind_an_empty_line_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = b"From a@x Mon Jan 01 00:00:00 2024\n"
+    data = begin + b"Subject: 0\n\nSaid\n" + begin + b"below.\n\n" + begin + b"Subject: 1\n\nwords\n"
+    rows = rows_of_file(saved(tmp_path / "a.mbox", data))
+    assert [(row["title"], row["body"].split()[-1]) for row in rows] == [("0", "below."), ("1", "words")]
+    assert "From a@x" in rows[0]["body"]
+    # the end of a line that is read in pieces is no empty line
+    monkeypatch.setattr(mail, "_LINE", 40)
+    long = b"x" * 39 + b"\n"
+    data = begin + b"Subject: 0\n\n" + long + begin + b"below.\n\n" + begin + b"Subject: 1\n\nwords\n"
+    assert [row["title"] for row in rows_of_file(saved(tmp_path / "b.mbox", data))] == ["0", "1"]
+
+
+def test_a_message_of_a_mailbox_may_have_as_much_as_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = b"Subject: %d\n\nwords\n\n"
+    for limit, expected in ((len(message) - 1, ["0", "1"]), (len(message) - 2, [])):
+        monkeypatch.setattr(mail, "MESSAGE_LIMIT", limit)
+        data = b"".join(b"From a@x Mon Jan 01 00:00:00 2024\n" + message % n for n in range(2))
+        rows, problems = read(saved(tmp_path / "a.mbox", data))
+        assert [row["title"] for row in rows] == expected
+        assert [row["body"] for row in rows] == ["words"] * len(expected)
+        assert len(problems) == 2 - len(expected)
+
+
 def test_files_of_a_maildir_and_of_apple_mail_are_messages(tmp_path: Path) -> None:
     data = bytes(message())
     assert kind_of(saved(tmp_path / "1732190700.M1P2.host,S=123:2,S", data)) == "email"

@@ -206,6 +206,21 @@ def test_org() -> None:
     assert not any("hidden" in section.text for section in document.sections)
 
 
+def test_a_block_of_org_that_is_not_closed_ends_with_the_next_heading() -> None:
+    document = parse_org("* A\n#+begin_comment\nhidden\n* B\n# hidden\ntext\n:LOGBOOK:\nhidden\n:END:")
+    assert [(section.heading, section.text) for section in document.sections][-1] == ("B", "text")
+
+
+def test_drawers_of_org() -> None:
+    """A drawer that no line ends is text; what is behind one that is ended is, too."""
+    lines = ["* A", ":PROPERTIES:", ":ID: 1", ":END:", "behind", "* B", ":LOGBOOK:", "open", "#", "end"]
+    document = parse_org("\n".join(lines))
+    assert [section.text.split() for section in document.sections] == [
+        ["behind"],
+        [":LOGBOOK:", "open", "end"],
+    ]
+
+
 ASCIIDOC = """\
 = Guide
 :toc:

@@ -15,9 +15,10 @@ from PIL import Image, PngImagePlugin
 
 import audiomem_sql as am
 from audiomem_sql.errors import DamagedFileError, DataTypeError, MissingExtraError, UnsupportedError
-from audiomem_sql.ingest.documents import images
+from audiomem_sql.ingest.documents import images, subtitles
 from audiomem_sql.ingest.documents.content import Content
 from audiomem_sql.ingest.documents.registry import readers
+from audiomem_sql.ingest.documents.subtitles import parse_lyrics
 from audiomem_sql.ingest.sources import find_sources
 
 from .reading import read, rows_of_file
@@ -86,6 +87,21 @@ def test_lyrics(tmp_path: Path) -> None:
     rows = rows_of_file(written(tmp_path / "a.lrc", text))
     assert places(rows) == [("t=1.5", "One\nTwo words"), ("t=6", "Again"), ("t=60", "Again")]
     assert rows[0]["title"] == "Ann – Song"
+
+
+def test_lyrics_without_times_stand_behind_those_before_them(tmp_path: Path) -> None:
+    text = "Before\n[00:07.00]Seven\nstill seven\n[00:05.00]Five\n[by: Bea]\nstill five\n"
+    lines, tags = parse_lyrics(text)
+    assert [(line.start, line.text) for line in lines] == [
+        (0, "Before"), (5, "Five"), (5, "still five"), (7, "Seven"), (7, "still seven"),
+    ]  # fmt: skip
+    assert tags == {"by": "Bea"}
+
+
+def test_one_line_has_only_so_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subtitles, "TIMES_LIMIT", 2)
+    lines, _ = parse_lyrics("[00:01][00:02][00:03]la")
+    assert [(line.start, line.text) for line in lines] == [(1, "la"), (2, "la")]
 
 
 def test_what_is_no_subtitle_is_told(tmp_path: Path) -> None:

@@ -168,6 +168,33 @@ def test_opendocument_text() -> None:
     ]
 
 
+def _cell(*inside: str) -> str:
+    return f"<table:table-cell>{''.join(inside)}</table:table-cell>"
+
+
+def test_tables_inside_tables_of_opendocument() -> None:
+    """What stands behind the inner table, in its cell, its row and its text, is where it was."""
+
+    def table(*rows: str) -> str:
+        inside = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+        return f"<table:table>{inside}</table:table>"
+
+    inner = table(_cell("<text:p>in</text:p>") + _cell("<text:p>ner</text:p>"))
+    outer = table(
+        _cell("<text:p>before</text:p>", inner, "<text:p>behind</text:p>") + _cell("<text:p>beside</text:p>"),
+        _cell("<text:p>below</text:p>") + _cell("<text:p>last</text:p>"),
+    )
+    content = (
+        '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+        'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+        'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0">'
+        f"<office:body><office:text>{outer}<text:p>after</text:p></office:text></office:body>"
+        "</office:document-content>"
+    )
+    ((_, _, text),) = outline(changed(made("odt"), {"content.xml": content}), "a.odt")
+    assert text == "before in | ner behind | beside\nbelow | last\n\nafter"
+
+
 def test_opendocument_sheets() -> None:
     assert outline(made("ods"), "a.ods") == [
         ("sheet=Visits&row=2", "Visits", "Place: Oslo\nWhen: 2024-03-05\nCount: 12.5"),

@@ -62,7 +62,9 @@ def rows_of_scan(connection: Any, query: str) -> int:
         ("name LIKE 'n9%'", 33_000), ("starts_with(name, 'n55')", 3000), ("name >= 'n98' AND id < 100", 2),
         ("name = 'n7' OR id < 10", 3009), ("ok AND id < 10", 5), ("NOT ok AND id < 10", 5), ("x > 99_999.5", 1),
         ("date_trunc('day', ts) = '2024-02-01'", 960), ("ts IS NULL AND id < 10", 4), ("id + 1 = 7", 1),
-        ("id < (5 + 5)", 10), ("name LIKE '%7' AND id < 10", 10), ("name LIKE '%7'", 300_000),
+        ("id < (5 + 5)", 10), ("name LIKE '%7' AND id < 10", 1), ("name LIKE '%7'", 30_000),
+        ("name LIKE '%n7%'", 33_000), ("name LIKE 'n%7%'", 57_000), ("name NOT LIKE '%7'", 270_000),
+        ("name ILIKE '%N7'", 3000), ("instr(name, '77') > 0", 3000), ("name LIKE '%_7'", 300_000),
     ],
 )  # fmt: skip
 def test_a_where_reaches_the_scan(con: Any, condition: str, rows: int) -> None:
