@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
-from audiomem_sql.machine.hardware import total_memory
-
 KIB, MIB = 1 << 10, 1 << 20
 #: Of the memory, the part that decoded blocks may take.
 _CACHE_SHARE = 8
@@ -99,4 +97,8 @@ def limits_of(profile: object) -> Limits:
 @cache
 def cache_room(limits: Limits) -> int:
     """Bytes of decoded blocks that are kept on this machine, or in this container."""
+    if limits.cache_most <= limits.cache_bytes:
+        return limits.cache_bytes  # without the modules that know the memory: they take some themselves
+    from audiomem_sql.machine.hardware import total_memory
+
     return max(limits.cache_bytes, min(total_memory() // _CACHE_SHARE, limits.cache_most))

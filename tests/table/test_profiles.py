@@ -9,7 +9,7 @@ import pytest
 
 import audiomem_sql
 from audiomem_sql.audio import PROFILES
-from audiomem_sql.machine import limits
+from audiomem_sql.machine import hardware
 from audiomem_sql.machine.block_cache import BlockCache
 from audiomem_sql.machine.limits import LIMITS, cache_room, limits_of
 from audiomem_sql.storage.segment import TableOptions
@@ -103,7 +103,7 @@ def test_the_cache_grows_with_the_memory(monkeypatch: pytest.MonkeyPatch) -> Non
         (3 << 30, (384, 384, 16, 4)),
         (1 << 36, (1024, 1024, 16, 4)),
     ):
-        monkeypatch.setattr(limits, "total_memory", lambda memory=memory: memory)
+        monkeypatch.setattr(hardware, "total_memory", lambda memory=memory: memory)
         cache_room.cache_clear()
         assert tuple(cache_room(LIMITS[name]) >> 20 for name in LIMITS) == expected
     monkeypatch.undo()
