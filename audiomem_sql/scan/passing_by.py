@@ -24,6 +24,7 @@ class PassingBy:
         self._views: Sequence[SegmentView] = ()
         self._columns: frozenset[int] = frozenset()
         self._room: int | None = None
+        self._is_large: bool | None = None
 
     def expect(self, views: Sequence[SegmentView], columns: Iterable[int]) -> None:
         """Say what will be read at most, before anything is."""
@@ -32,25 +33,19 @@ class PassingBy:
 
     def reading(self, segment: ReadableSegment) -> AbstractContextManager[None]:
         """What to read the next rows of ``segment`` in."""
-        if self._room is not None and self._room <= 0:
-            return segment.read_once() if self._is_large() else nullcontext()
-        return nullcontext()
+        if self._room is None or self._room > 0:
+            return nullcontext()
+        if self._is_large is None:
+            self._is_large = self._takes_more()
+        return segment.read_once() if self._is_large else nullcontext()
 
     def count(self, size: int) -> None:
         """So many bytes were read."""
         if self._room is not None:
             self._room -= size
 
-    def _is_large(self) -> bool:
-        """Whether all that can be read takes more of the cache than a scan may; asked once."""
+    def _takes_more(self) -> bool:
+        """Whether all that can be read takes more of the cache than a scan may."""
         directories = (view.segment.directory(column) for view in self._views for column in self._columns)
         total = sum(directory.raw_bytes for directory in directories if directory is not None)
-        if total > self._views[0].segment.cache_bytes // _WHOLE:
-            self._is_large = _yes  # type: ignore[method-assign]
-            return True
-        self._room = None
-        return False
-
-
-def _yes() -> bool:
-    return True
+        return total > self._views[0].segment.cache_bytes // _WHOLE
