@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -274,6 +275,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with serving(tmp_path / "kb.flac", tokens=tokens, writable=True) as server:
         assert server.client.post("/tables/kb/rows", json=[{"a": "x"}], headers=headers).status_code == 201
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would be cut short
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
         try:
             full = server.client.post("/tables/kb/rows", json=[{"a": "y" * 5000}], headers=headers)

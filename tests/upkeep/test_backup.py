@@ -341,6 +341,7 @@ import resource, signal, sys
 from audiomem_sql.errors import StorageError
 from audiomem_sql.table.table import Table
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # it would be cut short
 with Table(sys.argv[1]) as table:
     for limit in range(0, 120_000, 7_000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
