@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -152,7 +154,7 @@ def start_up(
     }
 
     def run(lines: list[str]) -> tuple[float, float]:
-        before = os.times()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
             ["sqlite3", "-batch"],
             input="\n".join(lines),
@@ -161,9 +163,8 @@ def start_up(
             capture_output=True,
             env=environment,
         )
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        return after.elapsed - before.elapsed, used
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     figures = {}
     for name, script in scripts.items():

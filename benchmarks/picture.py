@@ -53,13 +53,13 @@ def draw_goals(bars: Sequence[tuple[str, str, float]], path: Path) -> None:
     colours = ["tab:green" if share >= 1 else "tab:red" for share in shares]
     axes.barh(range(len(bars)), [share - 1 for share in shares], 0.7, left=1, color=colours)
     axes.set_xscale("log")
-    axes.set_xlim(min(0.5, *shares) / 2, max(2, *shares) * 2)
+    axes.set_xlim(min([0.5, *shares]) / 4, max([2.0, *shares]) * 4)  # with room for the figures
     axes.axvline(1, color="black", linewidth=0.8)
     for position, share in enumerate(shares):
         side = "left" if share >= 1 else "right"
         offset = (4 if share >= 1 else -4, 0)
         axes.annotate(
-            f"{share:.2g}",
+            f"{share:,.2f}" if share >= 0.1 else f"{share:.2g}",
             (share, position),
             offset,
             textcoords="offset points",

@@ -19,7 +19,7 @@ HARDEST = 19
 
 
 def peaks(setting: Setting) -> dict[str, Figure]:
-    """A scan of the big table, a load, and a vacuum of it at the hardest level, with what that makes of it."""
+    """A scan of the big table, a load, and a vacuum at the hardest level, with the size that it leaves."""
     folder = setting.place("memory")
     ours, parquet = setting.scanned
     source = folder / "source.parquet"
