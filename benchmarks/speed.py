@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.speed --data FILE.parquet`` prints the table of docs/SPEED.md, which says how each row
 is measured; without ``--data`` the rows are the docstrings of this Python. ``--only`` measures rows whose
-names begin with, or have, what follows. ``--json`` and ``--picture`` keep the figures.
+names have these texts in them. ``--json``, ``--page`` and ``--picture`` keep the figures.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
-from benchmarks import speed_duckdb, speed_memory, speed_sqlite, speed_starts, speed_writes
+from benchmarks import speed_duckdb, speed_memory, speed_page, speed_sqlite, speed_starts, speed_writes
 from benchmarks.__main__ import machine, rows_of
 from benchmarks.picture import draw_goals
-from benchmarks.speed_goals import GOALS, Figure, Goal, ratio, reached
+from benchmarks.speed_goals import GOALS, Figure, Goal, ratio, reached, shown, told
 from benchmarks.speed_setting import Setting
 
 #: What measures, and how the rows begin that it gives.
@@ -85,24 +85,11 @@ def grid_of(figures: Mapping[str, Figure]) -> Grid:
             continue
         share = reached(goal, figure)
         met = "–" if math.isnan(share) else "yes" if share >= 1 else "no"
-        cells = (_shown(figure.ours, goal.unit), goal.peer, _shown(figure.peer, goal.unit))
+        cells = (shown(figure.ours, goal.unit), goal.peer, shown(figure.peer, goal.unit))
         grid.add_row(goal.row, *cells, f"{ratio(goal, figure):.3g}", told(goal), met)
         for name, value in figure.others.items():
             grid.add_row(f"   {name}", f"{value:,.4g}")
     return grid
-
-
-def told(goal: Goal) -> str:
-    """A goal as the page has it."""
-    if goal.goal is None:
-        return "–"
-    if goal.kind == "times":
-        return f"≥ {goal.goal:g} x"
-    return f"{'≤' if goal.kind == 'most' else '≥'} {goal.goal:g} {goal.unit}"
-
-
-def _shown(value: float, unit: str) -> str:
-    return f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
 def report(setting: Setting, figures: Mapping[str, Figure]) -> dict[str, Any]:
@@ -141,8 +128,25 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="rows with these texts in them")
     parser.add_argument("--folder", type=Path, help="where the files are, by default a temporary folder")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--figures", type=Path, help="show what --json wrote, and measure nothing")
+    parser.add_argument("--page", type=Path, help="put the table into this page")
     parser.add_argument("--picture", type=Path, help="write the picture (PNG) here")
     return parser.parse_args(words)
+
+
+def run(
+    given: argparse.Namespace, rows: Sequence[Goal], tell: Callable[[str], object]
+) -> tuple[dict[str, Any], dict[str, Figure]]:
+    """Measure these rows in a folder that is removed then: what ``--json`` writes, and the figures."""
+    folder = Path(tempfile.mkdtemp(prefix="audiomem-speed-", dir=given.folder))
+    try:
+        table = rows_of(given.data, None)
+        sizes = (given.rows, given.big, given.repeat, given.threads, given.level, given.vectors)
+        setting = Setting(folder, table, *sizes)
+        figures = measured(setting, rows, tell)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return report(setting, figures), figures
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -150,26 +154,15 @@ def main(words: Sequence[str] | None = None) -> None:
     given = options(words)
     rows = chosen(given.only)
     console = Console(width=None if sys.stdout.isatty() else 140)
-    folder = Path(tempfile.mkdtemp(prefix="audiomem-speed-", dir=given.folder))
-    setting = Setting(
-        folder,
-        rows_of(given.data, None),
-        given.rows,
-        given.big,
-        given.repeat,
-        given.threads,
-        given.level,
-        given.vectors,
+    made, figures = (
+        run(given, rows, console.print) if given.figures is None else speed_page.read(given.figures)
     )
-    try:
-        figures = measured(setting, rows, console.print)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     console.print(grid_of(figures))
-    made = report(setting, figures)
     console.print("machine:", json.dumps(made["machine"]))
     if given.json is not None:
         given.json.write_text(json.dumps(made, indent=1) + "\n")
+    if given.page is not None:
+        speed_page.fill(given.page, made, figures)
     if given.picture is not None:
         bars = [
             (goal.row, told(goal), share)

@@ -45,6 +45,20 @@ def reached(goal: Goal, figure: Figure) -> float:
     return goal.goal / figure.ours if goal.kind == "most" else figure.ours / goal.goal
 
 
+def told(goal: Goal) -> str:
+    """A goal as the page has it."""
+    if goal.goal is None:
+        return "–"
+    if goal.kind == "times":
+        return f"≥ {goal.goal:g} x"
+    return f"{'≤' if goal.kind == 'most' else '≥'} {goal.goal:g} {goal.unit}"
+
+
+def shown(value: float, unit: str) -> str:
+    """A figure as the page has it."""
+    return f"{value:,.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
+
+
 def _cold_and_warm(what: str, door: str, cold: float | None, warm: float | None) -> tuple[Goal, Goal]:
     return (
         Goal(f"{what}, {door}, cold", "Parquet", cold),
