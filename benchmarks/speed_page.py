@@ -43,7 +43,7 @@ def table(report: Mapping[str, Any], figures: Mapping[str, Figure]) -> str:
     on = report["machine"]
     lines.append(
         f"\n{on['date']}: {report['rows']:,} rows, and {report['big']:,} that DuckDB scans, the least of "
-        f"{report['repeat']} turns; {on['cores']} cores ({on['processor']}), {on['memory_gib']} GiB, a load of "
+        f"{report['repeat']} turns; {on['cores']} cores ({on['processor']}), {on['memory_gib']} GiB, load "
         f"{on['load'][0]:.1f} at the end; Python {on['python']}, SQLite {on['sqlite']}, "
         f"DuckDB {on['packages']['duckdb']}."
     )

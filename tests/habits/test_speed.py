@@ -6,6 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,7 +37,7 @@ def corpus(path: Path) -> Path:
     return path
 
 
-def run(folder: Path, *words: str) -> dict[str, dict[str, object]]:
+def run(folder: Path, *words: str) -> dict[str, dict[str, Any]]:
     """The figures of a run over small tables."""
     data, kept, picture = corpus(folder / "rows.parquet"), folder / "speed.json", folder / "speed.png"
     sizes = ("--rows", "300", "--big", "600", "--repeat", "1")
@@ -44,7 +45,7 @@ def run(folder: Path, *words: str) -> dict[str, dict[str, object]]:
     speed.main(["--data", str(data), *sizes, *places, *words])
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert not list(folder.glob("audiomem-speed-*"))
-    figures: dict[str, dict[str, object]] = json.loads(kept.read_text())["figures"]
+    figures: dict[str, dict[str, Any]] = json.loads(kept.read_text())["figures"]
     return figures
 
 
@@ -105,13 +106,13 @@ def test_the_page_has_every_row_and_its_goal() -> None:
 def test_figures_that_were_kept_are_put_into_a_page(tmp_path: Path) -> None:
     figures = run(tmp_path, "--only", "INSERTs")
     page, again = tmp_path / "page.md", tmp_path / "again.json"
-    page.write_text(f"before\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nafter\n")
+    page.write_text(f"before\n\n{MARKS[0]}\nstale figures\n{MARKS[1]}\n\nafter\n")
     speed.main(["--figures", str(tmp_path / "speed.json"), "--page", str(page), "--json", str(again)])
     assert json.loads(again.read_text())["figures"] == figures
     text = page.read_text()
     assert text.startswith("before\n\n")
     assert text.endswith("\n\nafter\n")
-    assert "old" not in text
+    assert "stale figures" not in text
     assert len(rows_on(page)) == 1 + len(GOALS)
     (line,) = (line for line in text.splitlines() if line.startswith("| INSERTs"))
     better = figures["INSERTs in one commit"]["times_better"]
