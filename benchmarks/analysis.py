@@ -86,6 +86,12 @@ def arguments_of(rows: pa.Table) -> dict[str, Any]:
     }
 
 
+def top_of(path: Path, number: int) -> str:
+    """The ten newest rows by ``audiomem_top``, asked in another way for each ``number``."""
+    order, condition = "created_at DESC, id DESC", f"id >= {-number}"
+    return f"SELECT id, title, body FROM audiomem_top('{path}', '{order}', condition := '{condition}')"
+
+
 def measure(
     ours: Path, parquet: Path, values: dict[str, Any], sources: pa.Table, threads: int, repeat: int
 ) -> dict[str, dict[str, float]]:
@@ -105,8 +111,7 @@ def measure(
     def seconds(name: str, label: str, sql: str) -> tuple[float, Any]:
         bindings = {key: value for key, value in values.items() if "$" + key in sql}
         if name == "ours" and label.endswith("audiomem_top"):
-            order, condition = "created_at DESC, id DESC", f"id >= {-next(counter)}"
-            sql = f"SELECT id, title, body FROM audiomem_top('{ours}', '{order}', condition := '{condition}')"
+            sql = top_of(ours, next(counter))
         start = time.perf_counter()
         answer = connections[name].execute(sql, bindings).fetchall()
         return (time.perf_counter() - start) * 1e3, answer

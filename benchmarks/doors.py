@@ -11,8 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import subprocess
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +89,8 @@ def measure(path: Path, table: pa.Table, folder: Path) -> dict[str, dict[str, fl
     return found
 
 
-def inserted(made: apsw.Connection, name: str, folder: Path) -> float:
-    """Seconds of one transaction with many INSERTs."""
+def inserted(made: apsw.Connection, name: str, folder: Path, count: int = INSERTS) -> float:
+    """Seconds of one transaction with ``count`` INSERTs."""
     columns = "id INTEGER PRIMARY KEY, a TEXT, b REAL"
     if name == "native":
         made.execute(f"ATTACH '{folder / 'native.db'}' AS disk; CREATE TABLE disk.w({columns})")
@@ -97,7 +100,7 @@ def inserted(made: apsw.Connection, name: str, folder: Path) -> float:
     def insert() -> None:
         with made:
             made.executemany(
-                "INSERT INTO w VALUES (?, ?, ?)", ((n, f"text {n}", n * 0.5) for n in range(INSERTS))
+                "INSERT INTO w VALUES (?, ?, ?)", ((n, f"text {n}", n * 0.5) for n in range(count))
             )
 
     return once(insert)
@@ -135,8 +138,13 @@ def in_duckdb(path: Path, table: pa.Table, folder: Path) -> dict[str, dict[str, 
     return found
 
 
-def start_up(path: Path) -> dict[str, tuple[float, float]]:
-    """Seconds of the stock sqlite3 shell, on the clock and of a processor: the least of several."""
+def start_up(
+    path: Path, runs: int = 9, environment: Mapping[str, str] | None = None
+) -> dict[str, tuple[float, float]]:
+    """Seconds of the stock sqlite3 shell, on the clock and of a processor: the least of several.
+
+    environment: that of the shell, by default the one of this process.
+    """
     loaded = [f".load {loadable_path()}", f"CREATE VIRTUAL TABLE t USING audiomem('{path}');"]
     scripts = {
         "the shell alone": ["SELECT 1;"],
@@ -146,17 +154,21 @@ def start_up(path: Path) -> dict[str, tuple[float, float]]:
     }
 
     def run(lines: list[str]) -> tuple[float, float]:
-        before = os.times()
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            ["sqlite3", "-batch"], input="\n".join(lines), text=True, check=True, capture_output=True
+            ["sqlite3", "-batch"],
+            input="\n".join(lines),
+            text=True,
+            check=True,
+            capture_output=True,
+            env=environment,
         )
-        after = os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        return after.elapsed - before.elapsed, used
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     figures = {}
     for name, script in scripts.items():
-        times = [run(script) for _ in range(9)]
+        times = [run(script) for _ in range(runs)]
         figures[name] = min(clock for clock, _ in times), min(used for _, used in times)
     return figures
 

@@ -26,18 +26,18 @@ STAGES = ("imports", "empty table", "commits", "checkpoint", "count", "filter", 
 
 def measured(store: str) -> dict[str, tuple[float, float]]:
     """Of each stage with ``store``, in a process of its own, the two figures in MiB over a bare Python."""
-    peak, own = _figures("-c", WHAT)["bare"]
+    peak, own = figures_of("-c", WHAT)["bare"]
     with tempfile.TemporaryDirectory() as folder:
         work = "-m", "benchmarks.memory_work", store
         first, second, bytecode = (os.path.join(folder, name) for name in ("first", "second", "bytecode"))
         for place in (first, second):
             os.mkdir(place)
-        _figures(*work, first, bytecode=bytecode)  # compiles, which takes memory
-        stages = _figures(*work, second, bytecode=bytecode)
+        figures_of(*work, first, bytecode=bytecode)  # compiles, which takes memory
+        stages = figures_of(*work, second, bytecode=bytecode)
     return {name: (most - peak, anonymous - own) for name, (most, anonymous) in stages.items()}
 
 
-def _figures(*arguments: str, bytecode: str | None = None) -> dict[str, tuple[float, float]]:
+def figures_of(*arguments: str, bytecode: str | None = None) -> dict[str, tuple[float, float]]:
     """What Python prints with these arguments: a name and two figures in KiB a line; here in MiB.
 
     bytecode: the folder where it keeps what it compiled, as an installed package has it.

@@ -14,7 +14,8 @@ import random
 import shutil
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,8 @@ from benchmarks.knowledge_stores import Given
 Array = np.ndarray[Any, Any]
 #: The parts of a distribution that are kept: its quantiles at these places.
 QUANTILES = np.linspace(0, 1, 41)
-_TEXTS = ("id INTEGER PRIMARY KEY", "source TEXT", "title TEXT", "created_at TEXT")
+#: The columns before ``body``.
+TEXTS = ("id INTEGER PRIMARY KEY", "source TEXT", "title TEXT", "created_at TEXT")
 _SHARDS = 64
 
 
@@ -178,17 +180,26 @@ def _asked(connection: Any, sql: str, value: Any) -> None:
 def _writing(path: Path, rows: pa.Table, vectors: Array) -> dict[str, list[float]]:
     """Makes the shard, with words and the vectors of the texts."""
     path.unlink(missing_ok=True)
-    embedder = Given(rows["body"].to_pylist(), vectors)
+    columns = [*TEXTS, "body TEXT SEMANTIC INDEXED"]
+    with (
+        given_vectors(rows["body"].to_pylist(), vectors),
+        Table.create(path, columns, {"passages": "off"}) as table,
+    ):
+        write = _seconds(lambda: table.append(rows))
+        vacuum = _seconds(table.vacuum)
+    return {"write": [write], "vacuum": [vacuum]}
+
+
+@contextmanager
+def given_vectors(texts: list[str], vectors: Array) -> Iterator[None]:
+    """Meanwhile SEMANTIC columns take these vectors (n, d) for these texts, and no model runs."""
+    embedder = Given(texts, vectors)
     named = table_texts.embedder_named
     table_texts.embedder_named = lambda *_, **__: embedder  # type: ignore[assignment]
     try:
-        columns = [*_TEXTS, "body TEXT SEMANTIC INDEXED"]
-        with Table.create(path, columns, {"passages": "off"}) as table:
-            write = _seconds(lambda: table.append(rows))
-            vacuum = _seconds(table.vacuum)
+        yield
     finally:
         table_texts.embedder_named = named
-    return {"write": [write], "vacuum": [vacuum]}
 
 
 def _reading(path: Path, rows: pa.Table, vectors: Array, times: int) -> dict[str, list[float]]:
@@ -283,7 +294,7 @@ def _sizes(rows: pa.Table, folder: Path) -> tuple[float, float, float]:
     found = [rows.nbytes / len(rows)]
     for column in ("body TEXT", "body TEXT INDEXED"):
         path = folder / "size.flac"
-        with Table.create(path, [*_TEXTS, column]) as table:
+        with Table.create(path, [*TEXTS, column]) as table:
             table.append(rows)
             table.vacuum()
         found.append(path.stat().st_size / len(rows))
