@@ -221,17 +221,17 @@ def test_info(audiomem: Command, notes: str) -> None:
 
 def test_info_tells_segments_and_log(audiomem: Command, tmp_path: Path) -> None:
     """A table that is too large to be written anew as one segment; one version in the log at the end."""
-    rows = [{"id": number, "data": os.urandom(600)} for number in range(1000)]
+    rows = [{"id": number, "data": os.urandom(600)} for number in range(8000)]
     with am.write_flac(rows, "wide.flac", primary_key="id") as table:
         for number in range(4):
-            table.append([{"id": 2000 + number, "data": b"new"}])
+            table.append([{"id": 20_000 + number, "data": b"new"}])
             table.checkpoint()
-        table.append([{"id": 3000, "data": b"logged"}])
+        table.append([{"id": 30_000, "data": b"logged"}])
         facts = json.loads(audiomem("info", "wide.flac", "--json").out)
         shown = audiomem("info", "wide.flac").out
         log = Path("wide.flac-wal").stat().st_size
     assert [segment["versions"] for segment in facts["segments"]] == [[1, 2], [3, 3], [4, 4], [5, 5], [6, 6]]
-    assert [segment["rows"] for segment in facts["segments"]] == [1000, 1, 1, 1, 1]
+    assert [segment["rows"] for segment in facts["segments"]] == [8000, 1, 1, 1, 1]
     assert {segment["file"] for segment in facts["segments"]} == {str(tmp_path / "wide.flac")}
     size = facts["size"]
     assert (size["files"], size["log"], facts["log"]["bytes"]) == (2, log, log)

@@ -149,7 +149,7 @@ def test_vectors_are_not_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     texts = [f"the {word} of number {n}" for n in range(60) for word in ("sound", "night", "tree")]
     with Table.create(path, columns, {"profile": "embedded", "model": "hashing", "shards": 3}) as table:
         table.append([{"code": str(n), "body": text} for n, text in enumerate(texts)])
-        monkeypatch.setattr("audiomem_sql.table.transactions.embed_texts", None)
+        monkeypatch.setattr("audiomem_sql.search.embed_texts", None)
         table.backup(tmp_path / "one.flac")
         with Table(tmp_path / "one.flac") as copy:
             check(copy)

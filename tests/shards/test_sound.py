@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from audiomem_sql import upkeep
 from audiomem_sql.cli.main import run
 from audiomem_sql.errors import OptionError, UnsupportedError
-from audiomem_sql.table import sharded_upkeep
 from audiomem_sql.table.table import Table
 from shards.sharded import check, codes, create, digests, row
 
@@ -50,7 +50,7 @@ def test_a_transcode_that_ends_early_goes_on(tmp_path: Path, monkeypatch: pytest
             raise OSError("the disk is full")
         vacuum(*given, **named)  # type: ignore[arg-type]
 
-    vacuum = sharded_upkeep.vacuum
+    vacuum = upkeep.vacuum
     with create(tmp_path / "t.shards", 40, 3) as table:
         before = digests(tmp_path)
         with pytest.raises(OptionError):
@@ -58,7 +58,7 @@ def test_a_transcode_that_ends_early_goes_on(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(OptionError, match="model is not how a table sounds"):
             table.transcode({"model": "hashing"})
         assert digests(tmp_path) == before
-        monkeypatch.setattr(sharded_upkeep, "vacuum", broken)
+        monkeypatch.setattr(upkeep, "vacuum", broken)
         with pytest.raises(OSError, match="full"):
             table.transcode({"protection": "archive"})
     monkeypatch.undo()
