@@ -248,7 +248,7 @@ def test_info_tells_segments_and_log(audiomem: Command, tmp_path: Path) -> None:
     assert f"segments 5, generation {facts['generation']}: … version 3 (" in flat
     assert f"log session {facts['log']['session']}, version 7 only there" in flat
     closed = json.loads(audiomem("info", "wide.flac", "--json").out)
-    assert (closed["log"], closed["size"]["files"], closed["rows"]) == (None, 1, 1005)
+    assert (closed["log"], closed["size"]["files"], closed["rows"]) == (None, 1, 8005)
     assert closed["size"]["total"] == Path("wide.flac").stat().st_size
     assert closed["generation"] == facts["generation"] + 1
     assert closed["segments"][-1]["versions"] == [7, 7]
