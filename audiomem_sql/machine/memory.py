@@ -12,6 +12,9 @@ from audiomem_sql.machine.hardware import CGROUP_MEMORY, in_groups, total_memory
 UNASKED_BYTES = 256 << 20
 MEMORY_INFO = "/proc/meminfo"
 CGROUP_USED = ("/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory/memory.usage_in_bytes")
+#: Beside these: of what is used, the pages of files that the kernel keeps as long as nobody needs the room.
+CGROUP_STATISTICS = "memory.stat"
+_CACHED = ("inactive_file", "active_file")
 
 
 def available() -> int:
@@ -21,10 +24,25 @@ def available() -> int:
         told = next(line for line in lines if line.startswith("MemAvailable:"))
         free = min(free, int(told.split()[1]) << 10)
     for most, used in zip(CGROUP_MEMORY, CGROUP_USED, strict=True):
-        for own_most, own_used in zip(in_groups(most), in_groups(used), strict=True):
-            with contextlib.suppress(OSError, ValueError), open(own_most) as limit, open(own_used) as taken:
-                free = min(free, int(limit.read()) - int(taken.read()))
+        for group in map(os.path.dirname, in_groups(most)):
+            with (
+                contextlib.suppress(OSError, ValueError),
+                open(os.path.join(group, os.path.basename(most))) as limit,
+                open(os.path.join(group, os.path.basename(used))) as taken,
+            ):
+                free = min(free, int(limit.read()) - int(taken.read()) + _cached(group))
     return free
+
+
+def _cached(group: str) -> int:
+    """Bytes of files that a control group has in memory, with the groups inside it."""
+    try:
+        with open(os.path.join(group, CGROUP_STATISTICS)) as lines:
+            told = {name: int(number) for name, number in map(str.split, lines)}
+    except (OSError, ValueError):
+        return 0
+    # version 1 has the sums under other names
+    return sum(told.get(f"total_{name}", told.get(name, 0)) for name in _CACHED)
 
 
 def check_room(size: int, file: str | os.PathLike[str] | None) -> None:

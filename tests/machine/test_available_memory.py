@@ -32,6 +32,17 @@ def test_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert available() == 1000 << 10 < whole
     told(monkeypatch, tmp_path, most="500000\n", used="200000\n")
     assert available() == 300000
+    stat = "anon 120000\nfile 80000\ninactive_file 50000\nactive_file 20000\n"
+    told(monkeypatch, tmp_path, **{"memory.stat": stat})
+    assert available() == 370000  # what files take goes when there is no other room
+    told(
+        monkeypatch,
+        tmp_path,
+        **{"memory.stat": stat + "total_inactive_file 60000\ntotal_active_file 20001\n"},
+    )
+    assert available() == 380001
+    told(monkeypatch, tmp_path, **{"memory.stat": "inactive_file\n"})
+    assert available() == 300000
     told(monkeypatch, tmp_path, most="max\n")
     assert available() == 1000 << 10
     told(monkeypatch, tmp_path, meminfo="nothing\n")
