@@ -70,12 +70,21 @@ def combine(condition: And | Or | Not, bind_predicate: Callable[[Predicate], Bou
 class Combined(Bound):
     """A condition of several predicates on one column.
 
-    ``parts`` are the bound ones, by the identity of the predicate.
+    ``parts`` are the bound ones, by the identity of the predicate: in another process that is another one.
     """
 
     condition: And | Or | Not
     parts: Mapping[int, Bound]
     cost: ClassVar[int] = 7
+
+    def __getstate__(self) -> dict[str, Any]:
+        parts = [self.parts[id(predicate)] for predicate in predicates_of(self.condition)]
+        return {**self.__dict__, "parts": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        predicates = predicates_of(state["condition"])
+        parts = {id(predicate): part for predicate, part in zip(predicates, state["parts"], strict=True)}
+        self.__dict__.update(state, parts=parts)
 
     @property
     def lookup(self) -> tuple[str, Sequence[Any]] | None:

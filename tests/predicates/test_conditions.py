@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from typing import Any
 
@@ -131,3 +132,21 @@ def test_a_prefix_is_one_of_a_text(database: apsw.Connection) -> None:
     for kind in (Kind.INTEGER, Kind.BLOB):
         with pytest.raises(QueryError, match="only a text"):
             bind(Predicate(0, Op.STARTS_WITH, "a"), ColumnType(kind))
+
+
+def test_a_condition_is_sent_to_another_process() -> None:
+    """A Condition that has one predicate twice, and its parts, mean the same where they are unpickled."""
+    below, above, small = Predicate(0, Op.LT, 2), Predicate(0, Op.GT, 5), Predicate(0, Op.LE, 0)
+    column_type = ColumnType(Kind.INTEGER)
+    condition = Or((And((Not(above), below)), above, And((above, Not(small)))))
+    bound = combine(condition, lambda predicate: bind(predicate, column_type))
+    sent = pickle.dumps(bound)
+    array = pa.array([None, 0, 1, 2, 5, 6], pa.int64())
+    expected = [False, True, True, False, False, True]
+    assert bound.mask(array).tolist() == expected
+    del bound, below, above, small, condition  # whose places in memory others may have now
+    for _ in range(2):
+        came = pickle.loads(sent)
+        assert came.mask(array).tolist() == expected
+        assert [came.test(value) for value in (None, 0, 1, 2, 5, 6)] == expected
+        sent = pickle.dumps(came)
