@@ -17,7 +17,7 @@ from audiomem_sql.storage.pages.front import FRONT_BYTES, HEAD_AT
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep import compaction
 from audiomem_sql.upkeep.verify import problems
-from audiomem_sql.writing import placement
+from audiomem_sql.writing import log_limits, placement
 
 pytestmark = [pytest.mark.damages, pytest.mark.filterwarnings("ignore::audiomem_sql.DamageWarning")]
 
@@ -76,6 +76,7 @@ def history(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(compaction, "SMALL_TABLE_BYTES", 0)
     monkeypatch.setattr(placement, "REWRITTEN_BYTES", 0)
     monkeypatch.setattr(placement, "REWRITTEN_PROTECTED_BYTES", 0)
+    monkeypatch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 256 << 10)
     path = tmp_path / "t.flac"
     made = History(path, request.param != "none")
     write_flac(arrow(rows(300)), path, primary_key="id", profile="embedded", protection=request.param).close()
