@@ -17,6 +17,7 @@ from audiomem_sql.ingest.stopping import Stopped, Stopping
 from audiomem_sql.machine import interrupts
 from audiomem_sql.machine.interrupts import check_interrupt, watched
 from audiomem_sql.table.table import Table
+from audiomem_sql.writing import log_limits
 
 
 def work() -> None:
@@ -68,6 +69,7 @@ def test_a_commit_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the index of words is made, of which no progress is told."""
     monkeypatch.setattr(interrupts, "INTERVAL", 0.0)
     monkeypatch.setattr(ingestion, "LAST_CHARACTERS", 0)
+    monkeypatch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 0)  # a segment, which takes time
     writing: list[int] = []
     columns = [column.replace("body TEXT", "body TEXT INDEXED") for column in DEFAULT_COLUMNS]
     with Table.create("kb.flac", columns) as table:
@@ -83,6 +85,7 @@ def test_a_commit_that_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_read_is_committed_if_that_is_quick(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is in time or not as a whole; beyond so many characters it is not even tried."""
     monkeypatch.setattr(ingestion, "LAST_SECONDS", limit)
+    monkeypatch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 0)  # a segment, which takes time
     read: list[str] = []
     with Table.create("kb.flac", DEFAULT_COLUMNS) as table:
         stop = {"on_source": lambda source: read.append(source.name), "stop": lambda: len(read) >= 2}

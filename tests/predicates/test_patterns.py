@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from audiomem_sql.blocks.zones import Zones
 from audiomem_sql.columns.types import ColumnType, Kind
 from audiomem_sql.columns.views import Strings, strings
 from audiomem_sql.errors import QueryError
+from audiomem_sql.machine import native
 from audiomem_sql.predicates import Op, Predicate, bind
 from audiomem_sql.predicates.native_matching import made_of
 from audiomem_sql.predicates.patterns import MAX_PATTERN_BYTES, Pattern
@@ -46,6 +48,14 @@ SUBJECTS = st.lists(
     ),
     max_size=20,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_c() -> Iterator[None]:
+    """Also in a process that had a table of a profile that spares memory, and so does without the library."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "is_spared", lambda: False)
+        yield
 
 
 @given(SUBJECTS, SUBJECTS, PATTERNS, st.sampled_from([Op.LIKE, Op.GLOB]))
