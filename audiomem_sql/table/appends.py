@@ -171,7 +171,7 @@ class Appends:
                 group = Group(opened.path, opened.snapshot, session.logged_bytes)
                 try:
                     group.add(append)
-                    group.collect(session.turn, log_limits.CHECKPOINT_BYTES)
+                    group.collect(session.turn, log_limits.checkpoint_bytes(opened.options.profile))
                     opened.snapshot = group.flush(session.prepared_log)
                 finally:
                     group.answer(session.turn)

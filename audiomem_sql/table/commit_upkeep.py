@@ -89,17 +89,24 @@ class CommitUpkeep:
         """Merge deltas of like size, a few at a time, until few are left of each.
 
         Each step lasts: writers that are killed in the middle lose one step. A delta that is damaged divides
-        those before it from those behind.
+        those before it from those behind, and its error is raised when these are merged.
         """
         opened, lock = self._session.opened, self._session.lock
         most = upkeep.LAST_MERGE_BYTES if at_the_end else None
+        fault: DamagedFileError | None = None
         while deltas := upkeep.like_deltas(opened.snapshot, self._unreadable, most):
             try:
                 upkeep.merge(opened.files, lock, opened.snapshot, opened.options, deltas)
-            except DamagedFileError:
-                self._unreadable.update(delta.catalog.segment_id for delta in deltas if _is_damaged(delta))
-                raise
-            opened.reload()
+            except DamagedFileError as error:
+                damaged = {delta.catalog.segment_id for delta in deltas if _is_damaged(delta)}
+                if not damaged:
+                    raise
+                self._unreadable |= damaged
+                fault = fault or error
+            else:
+                opened.reload()
+        if fault is not None:
+            raise fault
 
     def _forgiven(self, failure: str, work: Callable[[], object]) -> bool:
         """Whether ``work`` went through; an error of it is told as a warning."""

@@ -147,8 +147,9 @@ def _once(batches: Iterable[Batch]) -> Iterator[Batch]:
     """Batches by rowid, with one row of each."""
     last = None
     for batch in batches:
-        new = np.diff(batch.rowids, prepend=batch.rowids[0] - 1 if last is None else last) > 0
-        if len(batch):
-            last = int(batch.rowids[-1])
+        if not len(batch):
+            continue
+        new = np.append(last is None or batch.rowids[0] > last, batch.rowids[1:] > batch.rowids[:-1])
+        last = int(batch.rowids[-1])
         rows = np.flatnonzero(new)
         yield batch if new.all() else Batch(batch.rowids[rows], tuple(taken(a, rows) for a in batch.arrays))

@@ -204,14 +204,16 @@ class StagedRows:
                 if path in encoded:
                     continue
                 try:
-                    tables.append(pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all())
+                    staged = pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all()
+                    # the same columns, whose stored values have the mark of this process
+                    tables.append(pa.Table.from_arrays(staged.columns, schema=rows.schema))
                 except (OSError, pa.ArrowInvalid) as error:
                     raise StorageError(
                         f"rows that a task staged cannot be read ({error})",
                         file=path,
                         remedy="Write them again.",
                     ) from error
-            whole = pa.concat_tables([rows.cast(tables[0].schema), *tables]) if tables else rows
+            whole = pa.concat_tables([rows, *tables])
             with Table(self.path) as table:
                 return _commit(table, whole, encoded, self, batch, message)
 

@@ -210,7 +210,7 @@ def logged_rows(commits: Sequence[LogRecord], schema: Schema) -> Iterator[Versio
     if not any(record.deleted for record in commits):
         in_order = [row for record in commits for row in record.inserted]
         rowids = _array(rowid for rowid, _ in in_order)
-        if (np.diff(rowids) > 0).all():
+        if (rowids[1:] > rowids[:-1]).all():  # their differences may be more than 64 bits hold
             counts = [len(record.inserted) for record in commits]
             created = np.repeat(_array(record.version for record in commits), counts)
             for start in range(0, len(in_order), _ROWS_AT_ONCE):

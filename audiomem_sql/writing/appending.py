@@ -65,7 +65,7 @@ def number_rows(table: pa.Table, snapshot: Snapshot, high: int = 0) -> tuple[I64
         if missing.any():
             following = max(following, int(rowids[~missing].max()) + 1)
             rowids[missing] = following_rowids(following, int(missing.sum()))
-        if (np.diff(rowids) <= 0).any():
+        if (rowids[1:] <= rowids[:-1]).any():  # their differences may be more than 64 bits hold
             order = np.argsort(rowids, kind="stable")
             rowids, table = rowids[order], table.take(integer_array(order))
     if key_column is not None:

@@ -146,3 +146,12 @@ def test_a_table_that_is_whole_or_gone(folder: Path) -> None:
     folder.mkdir()
     assert run(["salvage", str(folder), "-o", str(folder.parent / "new.flac")]) == 1
     assert not (folder.parent / "new.flac").exists()
+
+
+def test_rowids_further_apart_than_64_bits(tmp_path: Path) -> None:
+    keys = [-(1 << 63), -5 * 10**18, 5 * 10**18, (1 << 63) - 2]
+    with create(tmp_path / "t.shards", shards=2, columns=["id INTEGER PRIMARY KEY", "x INTEGER"]) as table:
+        table.append([{"id": key, "x": key} for key in keys])
+    assert run(["salvage", str(tmp_path / "t.shards"), "-o", str(tmp_path / "new.flac")]) == 0
+    with Table(tmp_path / "new.flac") as table:
+        assert table.to_arrow().to_pydict() == {"id": keys, "x": keys}

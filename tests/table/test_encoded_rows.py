@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
+import pickle
 import random
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -365,3 +370,26 @@ def killed_at(count: int, work: Callable[[], object]) -> bool:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+STAGE = """
+import pickle, sys, pyarrow as pa
+staged, rows = pickle.load(sys.stdin.buffer)
+print(*staged.stage([pa.RecordBatch.from_pylist(rows)]), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("shards", [None, 2])
+def test_stored_values_of_other_processes(tmp_path: Path, shards: int | None) -> None:
+    """A day and a decimal are integers as they are stored, and are not taken for such."""
+    path, files = tmp_path / "t.flac", list[str]()
+    definitions = ["id INTEGER PRIMARY KEY", "day DATE", "price DECIMAL(10, 2)", "days DATE[]"]
+    Table.create(path, definitions, {} if shards is None else {"shards": shards}).close()
+    staged, day = begin(path), date(2020, 1, 2)
+    made = [{"id": number, "day": day, "price": Decimal("1.50"), "days": [day]} for number in (1, 2, 3)]
+    for row in made:
+        sent = pickle.dumps((staged, [row]))
+        done = subprocess.run([sys.executable, "-c", STAGE], input=sent, stdout=subprocess.PIPE, check=True)
+        files += done.stdout.decode().split()
+    assert staged.commit(files) == 2
+    assert everything(path).to_pylist() == made

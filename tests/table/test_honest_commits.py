@@ -149,6 +149,23 @@ def test_a_merge_goes_around_what_is_damaged(tmp_path: Path) -> None:
     assert len(segments_of(path)) < 2 * 4
 
 
+@pytest.mark.damages
+@pytest.mark.usefixtures("few_deltas")
+def test_the_merge_that_finds_damage_goes_around_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or sessions of few commits, each of which finds it anew, would never merge what lies behind."""
+    path = tmp_path / "t.flac"
+    with monkeypatch.context() as patch:
+        patch.setattr(compaction, "MERGED_AT_ONCE", 99)
+        with_deltas(path, 7)
+    damaged = damage(path, 1)
+    table = audiomem_sql.open(path)
+    with pytest.raises(AudioMemError, match="CRC-32C"):
+        table.checkpoint()
+    assert segments_of(path)[2] == damaged
+    assert len(segments_of(path)) == 4
+    table.close()
+
+
 def test_a_checkpoint_that_fails_is_put_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_limits, "CHECKPOINT_COMMITS", 1)
     monkeypatch.setattr(commit_upkeep, "MOST_SKIPPED", 4)

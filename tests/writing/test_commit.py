@@ -374,3 +374,19 @@ def test_a_folder_that_cannot_be_written() -> None:
 def test_places_where_no_file_can_be(path: str) -> None:
     with pytest.raises(StorageError, match=re.escape(os.path.dirname(os.path.realpath(path)))):
         create(Path(path), 0)
+
+
+@pytest.mark.parametrize("count", [1, 99, 5000])
+def test_rowids_further_apart_than_64_bits(tmp_path: Path, count: int) -> None:
+    """In one commit, or one after the other, through the log or not: no difference of them may be taken."""
+    far, path = 5 * 10**18, tmp_path / "t.flac"
+    keys = [far, *range(-far, -far + count)]
+    for divided in (False, True):
+        with Table.create(path, ["id INTEGER PRIMARY KEY", "x INTEGER"]) as table:
+            for part in (keys[:1], keys[1:]) if divided else (keys,):
+                table.append(pa.table({"id": part, "x": part}))
+            assert table.checkpoint() or count == 5000
+        with Table(path) as table:
+            assert table.snapshot.log is None
+            assert table.to_arrow().sort_by("id").to_pydict() == {"id": sorted(keys), "x": sorted(keys)}
+        path.unlink()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from audiomem_sql.errors import (
     SchemaError,
     StorageError,
 )
+from audiomem_sql.storage.log import LogContent, LogRecord, LogWriter
 from audiomem_sql.storage.log.chain import FIRST_RECORD, SLOTS
 from audiomem_sql.storage.log.reader import commits_behind, read_log
 from audiomem_sql.table.table import Table
@@ -73,6 +74,29 @@ def test_those_that_wait_share_a_flush(tmp_path: Path, flushes: list[int]) -> No
                 assert other.versions[version - 1].message == f"row {number}"
                 added = rows_at(other, version) - rows_at(other, version - 1)
                 assert added == {(version - 1, f"row {number}", number)}
+
+
+def test_what_shares_a_flush_is_no_more_than_the_log_of_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in memory at once, several times: 1 MiB of rows beside the first for a small device."""
+    sizes: list[int] = []
+    real = LogWriter.append_group
+
+    def measured(
+        self: LogWriter, content: LogContent, commits: Sequence[LogRecord], **how: Any
+    ) -> LogContent:
+        sizes.append(sum(len(commit.pack()) for commit in commits))
+        return real(self, content, commits, **how)
+
+    monkeypatch.setattr(LogWriter, "append_group", measured)
+    with create(tmp_path / "t.flac") as table:
+        with waiting(table, 8) as calls:
+            for number in range(8):
+                calls.append(Call(lambda number=number: table.append([{"name": f"{number}" * 400_000}])))  # type: ignore[misc]
+        assert sorted(call.result() for call in calls) == list(range(2, 10))
+    assert sum(sizes) > 8 * 400_000
+    assert max(sizes) < (1 << 20) + 450_000
 
 
 def test_errors_belong_to_their_threads(tmp_path: Path, flushes: list[int]) -> None:

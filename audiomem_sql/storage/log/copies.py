@@ -98,15 +98,23 @@ class Copies:
         """Room up to ``end`` in every copy; whether there was none.
 
         The size changes at once, so that no crash leaves a part of a strip. filled: write zeros, as the flush
-        of a commit would otherwise have to find room for its bytes. ahead: bytes more where there is none.
+        of a commit would otherwise have to find room for its bytes. ahead: bytes more where there is none, if
+        the file may have them.
         """
         group = self.count * self.strip
         needed = -(-end // self.strip) * group
         there = os.fstat(self.handle).st_size
         grows = there < needed
         if grows:
-            needed = -(-(end + ahead) // self.strip) * group
-            os.ftruncate(self.handle, needed)
+            with_more = -(-(end + ahead) // self.strip) * group
+            try:
+                os.ftruncate(self.handle, with_more)
+            except OSError:
+                if with_more == needed:
+                    raise
+                os.ftruncate(self.handle, needed)  # the disk has room for this one, perhaps
+            else:
+                needed = with_more
         if not filled:
             return grows
         while there < needed:

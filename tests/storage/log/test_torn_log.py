@@ -202,3 +202,26 @@ def test_no_room_for_a_record(tmp_path: Path, limit: int, count: int) -> None:
     assert "t.flac-wal: File too large. Raise the limit" in done.stdout
     with Table(path) as table:
         assert len(table) == 5 + limit % 2 + count
+
+
+NO_ROOM_AHEAD = """
+import os, resource, signal, sys
+from audiomem_sql.table.table import Table
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # it would be cut short
+with Table(sys.argv[1]) as table:
+    table.append([{"a": "small"}])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    print(table.append([{"a": "x" * 600_000}]), os.stat(sys.argv[1] + "-wal").st_size <= 1 << 20)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+def test_a_large_record_that_just_fits(tmp_path: Path) -> None:
+    """The room for those that follow it is not needed yet."""
+    path = tmp_path / "t.flac"
+    Table.create(path, ["a TEXT"]).close()
+    command = [sys.executable, "-c", NO_ROOM_AHEAD, str(path)]
+    assert subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout == "3 True\n"
+    with Table(path) as table:
+        assert table.to_arrow().to_pydict() == {"a": ["small", "x" * 600_000]}
