@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from audiomem_sql.connections import connect
+from audiomem_sql.scan import lookup
 from audiomem_sql.storage.segment.column_blocks import ColumnBlocks
 from audiomem_sql.table.table import Table
 
@@ -26,7 +27,8 @@ OFTEN = 6
 
 
 @pytest.fixture
-def sql(tmp_path: Path) -> Iterator[apsw.Connection]:
+def sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[apsw.Connection]:
+    monkeypatch.setattr(lookup, "_FEW_OF", COUNT)  # an index also of these few cities
     path = tmp_path / "orders.flac"
     columns = ["id INTEGER PRIMARY KEY", "city TEXT", "size INTEGER", "note TEXT"]
     with Table.create(path, columns, {"profile": "embedded"}) as made:
