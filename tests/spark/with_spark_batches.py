@@ -22,6 +22,7 @@ from audiomem_sql.spark.options import SourceOptions
 from audiomem_sql.spark.writing import Writer
 from audiomem_sql.table.table import Table
 from audiomem_sql.upkeep.verify import problems
+from audiomem_sql.writing import log_limits
 
 ROWS = 200_000
 DEFINITIONS = "id INTEGER PRIMARY KEY, topic TEXT, year INTEGER, body TEXT INDEXED"
@@ -81,8 +82,11 @@ def meant(spark: SparkSession, built: tuple[Path, Path]) -> tuple[Path, Path]:
     columns = DEFINITIONS.replace("INDEXED", "SEMANTIC INDEXED")
     frame = _frame(spark, 3000).coalesce(1)
     write(frame, sharded, definitions=columns, shards=4, model="hashing")
-    with Table.create(single, columns.split(", "), {"model": "hashing"}) as table:
-        table.append(frame.toArrow())
+    with pytest.MonkeyPatch.context() as patch:
+        # the log keeps vectors of texts in whole bytes, which are rounded once more when it is folded
+        patch.setattr(log_limits, "LOGGED_COMMIT_BYTES", 0)
+        with Table.create(single, columns.split(", "), {"model": "hashing"}) as table:
+            table.append(frame.toArrow())
     return sharded, single
 
 
