@@ -250,7 +250,7 @@ def _told(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
     try:
         told = json.loads((metadata or {})[PANDAS])
         understood = (
-            isinstance(told["columns"], list)
+            all(isinstance(told.get(key, []), list) for key in ("columns", "index_columns", "column_indexes"))
             and all(isinstance(entry["field_name"], str | None) for entry in told["columns"])
             and all(isinstance(entry.get("name"), str | None) for entry in told["columns"])
             and all(_is_index(each) for each in told["index_columns"])

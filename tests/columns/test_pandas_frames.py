@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -248,6 +248,8 @@ TOLD = {"index_columns": ["i"], "columns": [{"name": "i", "field_name": "i"}], "
         ),
     ).map(lambda told: json.dumps(told).encode())
 )
+@example(b'{"index_columns": ["i"], "columns": [], "column_indexes": {}}')
+@example(b'{"index_columns": {"i": 1}, "columns": []}')
 def test_no_metadata_is_an_error(told: bytes) -> None:
     frame = pd.DataFrame({"i": [1, 2], "v": [3, 4]})
     restored = restore(frame, {PANDAS: told})
