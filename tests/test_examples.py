@@ -85,6 +85,8 @@ def test_the_notebook(tmp_path: Path) -> None:
         | {
             "PYTHONPATH": os.pathsep.join(path),
             "PLOOMBER_STATS_ENABLED": "false",  # jupysql would report its use
+            # jupysql imports Spark where that is, which warns of pandas 3
+            "PYTHONWARNINGS": "ignore:::pyspark.sql.connect.utils,ignore:::pyspark.testing.utils",
             "HOME": str(tmp_path),
             "IPYTHONDIR": str(tmp_path / "ipython"),
         },
