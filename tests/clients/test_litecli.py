@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import audiomem_sql
 from audiomem_sql.loadable import loadable_path
 
 from .documented import command_with
-from .terminal import Terminal
+from .terminal import PATIENCE, Terminal
 
 CREATE = (
     "CREATE VIRTUAL TABLE notes USING audiomem('notes.flac', id INTEGER PRIMARY KEY, "
@@ -65,10 +66,13 @@ def test_a_session_with_the_table_known_everywhere(
     with audiomem_sql.open(tmp_path / "notes.flac") as table:
         assert len(table) == 3
 
+    end = time.monotonic() + PATIENCE
     again = terminal(command)  # its completion begins with what the database had
     again.see(r"library\.db>")
     again.send("SELECT * FROM notes WHERE rem")
-    again.see(r"WHERE rem.*\n +remembered")
+    while not again.sees(r"WHERE rem.*\n +remembered", 2):  # it looks while the first letters are typed
+        assert time.monotonic() < end, again.text
+        again.send("\x7fm")
     again.send("\t IS NULL AND id = 3;\r")
     again.see(r"\| 3 +\| a cat \|", r"1 row in set")
     assert "Traceback" not in again.text
